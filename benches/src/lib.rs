@@ -1,0 +1,1 @@
+//! Benchmarks of Treewarden, side by side with its peers.

@@ -1,0 +1,1 @@
+//! Gossip membership and remote references for Treewarden.

@@ -1,0 +1,1 @@
+//! Examples of Treewarden, numbered as a path from hello to a cluster.

@@ -1,0 +1,1 @@
+//! Breakers, retries, budgets, limiters and fallbacks that need no actor.

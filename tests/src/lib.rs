@@ -1,0 +1,1 @@
+//! Conformance, simulation and end-to-end tests of Treewarden.

@@ -1,0 +1,1 @@
+//! An actor-based supervision runtime for tokio.
