@@ -1,0 +1,166 @@
+//! What a Rust actor system must offer to be measured, and the state that its actors have in common.
+//!
+//! The loops that send are written out in each system's file, as its users write them: a common helper around one
+//! `tell` would add a future to every message. The work of the actors is common, so that only the systems differ.
+
+use std::future::Future;
+use std::hint;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use crate::goal::Goal;
+use crate::workload::{RuntimeKind, WORKERS};
+
+/// A message's content.
+pub(crate) trait Payload: Copy + Send + Sync + 'static {
+    fn new(number: u64) -> Self;
+    fn number(&self) -> u64;
+}
+
+impl Payload for u64 {
+    fn new(number: u64) -> u64 {
+        number
+    }
+
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+/// 64 bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide([u64; 8]);
+
+impl Payload for Wide {
+    fn new(number: u64) -> Wide {
+        Wide([number; 8])
+    }
+
+    fn number(&self) -> u64 {
+        self.0[7]
+    }
+}
+
+/// The state of a counting actor: it arrives at its goal with every `batch` messages.
+pub(crate) struct Tally {
+    total: u64,
+    batch: u64,
+    left: u64,
+    work: Duration,
+    goal: Goal,
+}
+
+impl Tally {
+    pub(crate) fn new(batch: u64, goal: Goal) -> Tally {
+        Tally {
+            total: 0,
+            batch,
+            left: batch,
+            work: Duration::ZERO,
+            goal,
+        }
+    }
+
+    /// Computes for `work` with every message.
+    pub(crate) fn slow(self, work: Duration) -> Tally {
+        Tally { work, ..self }
+    }
+
+    /// What a tell does.
+    pub(crate) fn count(&mut self, payload: &impl Payload) {
+        self.total = self.total.wrapping_add(payload.number());
+        if !self.work.is_zero() {
+            let start = Instant::now();
+            while start.elapsed() < self.work {
+                hint::spin_loop();
+            }
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = self.batch;
+            self.goal.arrive();
+        }
+    }
+
+    /// What an ask does.
+    pub(crate) fn answer(&mut self, payload: &impl Payload) -> u64 {
+        self.total = self.total.wrapping_add(payload.number());
+        self.total
+    }
+}
+
+/// Where an idle actor reports its start and its stop.
+#[derive(Clone)]
+pub(crate) struct Life {
+    pub(crate) started: Goal,
+    pub(crate) stopped: Goal,
+}
+
+/// An actor system under measurement. Mailboxes hold [`CAPACITY`](crate::workload::CAPACITY) messages where the system
+/// has bounded ones, and sends wait for room.
+pub(crate) trait Peer: Sized + 'static {
+    /// A reference to an actor with a [`Tally`].
+    type Counter<P: Payload>: Clone + Send + Sync + 'static;
+    /// A reference to an actor that hands a message on until its hops are used up.
+    type Relay: Clone + Send + Sync + 'static;
+    /// What keeps an idle actor alive.
+    type Idle: Send + 'static;
+
+    /// Runs `body` where this system's actors can be spawned.
+    fn run<F>(kind: RuntimeKind, body: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio_runtime(kind).block_on(async {
+            // On a worker, not on the thread that blocks: that one would be woken through the operating system.
+            match tokio::spawn(body).await {
+                Ok(output) => output,
+                Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+            }
+        })
+    }
+
+    /// Starts a client's task, within `run`, where this system's users have their clients.
+    fn client(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        tokio::spawn(task)
+    }
+
+    fn counter<P: Payload>(tally: Tally) -> impl Future<Output = Self::Counter<P>> + Send;
+    /// Tells `to` `count` messages, waiting for room.
+    fn tells<P: Payload>(to: Self::Counter<P>, count: u64) -> impl Future<Output = ()> + Send;
+    /// Asks `to` `count` times, each time waiting for the answer.
+    fn asks(to: Self::Counter<u64>, count: u64) -> impl Future<Output = ()> + Send;
+    /// Tells each of `to` one message.
+    fn fan_out(to: &[Self::Counter<u64>]) -> impl Future<Output = ()> + Send;
+
+    /// A relay without a neighbour; it arrives at `goal` when a message has no hops left.
+    fn relay(goal: Goal) -> impl Future<Output = Self::Relay> + Send;
+    fn link(from: &Self::Relay, to: Self::Relay) -> impl Future<Output = ()> + Send;
+    fn pass(to: &Self::Relay, hops: u64) -> impl Future<Output = ()> + Send;
+
+    fn idle(life: Life) -> impl Future<Output = Self::Idle> + Send;
+    /// Begins the stop of an idle actor.
+    fn stop(idle: Self::Idle) -> impl Future<Output = ()> + Send;
+
+    /// The time from each of `count` crashes of a supervised actor until its next incarnation has answered; `None`
+    /// if the system does not restart an actor that panicked.
+    fn crashes(count: usize) -> impl Future<Output = Option<Vec<Duration>>> + Send {
+        let _ = count;
+        async { None }
+    }
+}
+
+/// The runtime of every system that does not bring its own.
+pub(crate) fn tokio_runtime(kind: RuntimeKind) -> tokio::runtime::Runtime {
+    let mut builder = match kind {
+        RuntimeKind::Multi => tokio::runtime::Builder::new_multi_thread(),
+        RuntimeKind::Current => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder
+        .worker_threads(WORKERS)
+        .enable_time()
+        .build()
+        .expect("the runtime needs two threads of the system")
+}

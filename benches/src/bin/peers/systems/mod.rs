@@ -1,0 +1,134 @@
+//! The systems that are compared, and how a measuring process of each is started.
+//!
+//! Every Rust system has one file of the same shape: its actors (counter, relay, idle, fragile), then its [`Peer`]
+//! implementation. Who has read one has read all.
+//!
+//! [`Peer`]: crate::peer::Peer
+
+use std::process::Command;
+use std::{env, io};
+
+use crate::measure::measure;
+use crate::workload::{Measurement, RuntimeKind, Scale, Workload};
+
+mod actix;
+pub(crate) mod erlang;
+mod kameo;
+mod ractor;
+mod tokio_channel;
+mod xtra;
+
+/// A system under measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    Treewarden,
+    Ractor,
+    Kameo,
+    /// actix with its actors in another arbiter than their clients, where the runtime is `multi`.
+    Actix,
+    /// actix with everything in one arbiter.
+    ActixOne,
+    Xtra,
+    Tokio,
+    /// Bare Erlang processes.
+    Erlang,
+    /// Erlang's `gen_server`.
+    ErlangGen,
+}
+
+impl System {
+    /// In the order in which they are measured.
+    pub(crate) const ALL: [System; 9] = [
+        System::Treewarden,
+        System::Ractor,
+        System::Kameo,
+        System::Actix,
+        System::ActixOne,
+        System::Xtra,
+        System::Tokio,
+        System::Erlang,
+        System::ErlangGen,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            System::Treewarden => "treewarden",
+            System::Ractor => "ractor",
+            System::Kameo => "kameo",
+            System::Actix => "actix",
+            System::ActixOne => "actix-one",
+            System::Xtra => "xtra",
+            System::Tokio => "tokio",
+            System::Erlang => "erlang",
+            System::ErlangGen => "erlang-gen",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<System> {
+        System::ALL.into_iter().find(|system| system.name() == name)
+    }
+
+    pub(crate) fn is_erlang(self) -> bool {
+        self.erlang_variant().is_some()
+    }
+
+    fn erlang_variant(self) -> Option<erlang::Variant> {
+        match self {
+            System::Erlang => Some(erlang::Variant::Bare),
+            System::ErlangGen => Some(erlang::Variant::GenServer),
+            _ => None,
+        }
+    }
+
+    /// Whether there is anything to measure.
+    pub(crate) fn has(self, measurement: Measurement, kind: RuntimeKind) -> bool {
+        match self {
+            // On `current` it is what `actix` is.
+            System::ActixOne if kind == RuntimeKind::Current => false,
+            // A panic is the end of the actor, of actix's whole arbiter: neither restarts it.
+            System::Actix | System::ActixOne | System::Xtra => measurement != Measurement::Crash,
+            System::Treewarden => false,
+            _ => true,
+        }
+    }
+
+    /// The process that runs one measurement; it prints lines of a workload's name and its figure.
+    pub(crate) fn command(
+        self,
+        measurement: Measurement,
+        kind: RuntimeKind,
+        scale: Scale,
+        erlang: Option<&erlang::Compiled>,
+    ) -> io::Result<Command> {
+        if let (Some(variant), Some(erlang)) = (self.erlang_variant(), erlang) {
+            return Ok(erlang.command(variant, measurement, kind, scale));
+        }
+        let mut command = Command::new(env::current_exe()?);
+        command.args([
+            "--measure",
+            self.name(),
+            measurement.name(),
+            kind.name(),
+            scale.name(),
+        ]);
+        Ok(command)
+    }
+
+    /// Runs one measurement in this process.
+    pub(crate) fn measure(
+        self,
+        measurement: Measurement,
+        kind: RuntimeKind,
+        scale: Scale,
+    ) -> Option<Vec<(Workload, f64)>> {
+        match self {
+            System::Ractor => measure::<ractor::Ractor>(measurement, kind, scale),
+            System::Kameo => measure::<kameo::Kameo>(measurement, kind, scale),
+            System::Actix => measure::<actix::Actix<2>>(measurement, kind, scale),
+            System::ActixOne => measure::<actix::Actix<1>>(measurement, kind, scale),
+            System::Xtra => measure::<xtra::Xtra>(measurement, kind, scale),
+            System::Tokio => measure::<tokio_channel::TokioChannel>(measurement, kind, scale),
+            System::Treewarden | System::Erlang | System::ErlangGen => None,
+        }
+    }
+}

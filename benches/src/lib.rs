@@ -1,1 +1,0 @@
-//! Benchmarks of Treewarden, side by side with its peers.
