@@ -1,5 +1,63 @@
-//! Actors on tokio: bounded mailboxes, a control lane, exits, monitors, names, dead letters.
+//! Actors on tokio, as Treewarden runs them.
+//!
+//! An [`Actor`] has one type of message and handles one at a time. A [`System`] spawns it and owns everything that
+//! actors share. An [`ActorRef`] names its address: it can [`tell`](ActorRef::tell), [`ask`](ActorRef::ask),
+//! [`monitor`](ActorRef::monitor), and it outlives restarts. Mailboxes are bounded unless that is written out
+//! otherwise, stop and kill never wait behind messages, and no message is lost in silence: each is handled, handed back,
+//! or counted in [`DeadLetters`].
+//!
+//! | where | what |
+//! |---|---|
+//! | `actor`, `context` | what the user writes, and what a handler can do |
+//! | `reference`, `ask`, `reply` | how actors are talked to |
+//! | `mailbox` | the queue |
+//! | `cell` | what references share, and the run loop |
+//! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
+//! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
+//! | [`host`] | for those who build supervisors |
+//!
+//! This crate starts nothing again: that is what the supervisor is for. It installs nothing process-wide unless
+//! [`record_panic_locations`] is called. Panics can only be isolated where they unwind: under `panic = "abort"` the
+//! process ends with the first one.
 
+mod actor;
+mod ask;
+mod cell;
+mod context;
+mod dead_letter;
+mod envelope;
+mod exit;
+mod failure;
+pub mod host;
+mod id;
 mod mailbox;
+mod monitor;
+mod panics;
+mod reference;
+mod registry;
+mod reply;
+mod scope;
+mod snapshot;
+mod sync_ext;
+mod system;
+#[cfg(feature = "wire")]
+pub mod wire;
 
+pub use actor::Actor;
+pub use ask::{Ask, AskError};
+pub use context::{Context, Init};
+pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters};
+pub use envelope::{Criticality, MessageContext};
+pub use exit::{ExitReason, Panic, Suspect};
+pub use failure::Failure;
+pub use id::ActorId;
 pub use mailbox::{Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, WeighsOtherMessages};
+pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
+pub use panics::record_panic_locations;
+pub use reference::{
+    ActorRef, AddressState, Recipient, RecipientTell, Tell, TellAllError, TellError, WeakActorRef,
+};
+pub use registry::{LookupError, NameTaken, Registry};
+pub use reply::Reply;
+pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
+pub use system::{Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder};

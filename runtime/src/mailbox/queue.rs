@@ -163,6 +163,11 @@ impl<T> Queue<T> {
         self.locked.len()
     }
 
+    /// Whether nothing is queued. It can have changed when this returns.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub(crate) fn signal(&self) -> &Signal {
         &self.signal
     }

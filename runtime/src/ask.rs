@@ -1,0 +1,290 @@
+//! Asks: a message that carries a [`Reply`], and the future of its answer.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{
+    dead_letter::DeadLetterReason,
+    envelope::{Envelope, MessageContext},
+    mailbox::{Joined, Rejected, Stop, WaitKey},
+    reference::ActorRef,
+    reply::{Reply, Slot},
+    scope,
+};
+
+/// Why an ask has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The mailbox was full, and its policy is to refuse or to drop. The request was not handled.
+    Refused,
+    /// The request waited in the mailbox until its deadline had passed, and was dropped. It was not handled.
+    Expired,
+    /// The deadline passed while the asker waited. Whether the request was handled is not known.
+    Timeout,
+    /// The address is stopped or gone. The request was not handled.
+    Dead,
+    /// The request was queued when its actor crashed or its group was restarted, and was discarded. It was not handled.
+    CrashedBeforeHandling,
+    /// The actor crashed, or was killed, in the handler of this very request. How far it got is not known.
+    CrashedWhileHandling,
+    /// The request was handled, or taken, and its reply was dropped unanswered.
+    NoReply,
+    /// An actor asked itself from its own handler. It could only have waited for ever, so nothing was sent.
+    SelfAsk,
+    /// The link to the node of the actor was lost. Whether the request was handled is not known.
+    Disconnected,
+}
+
+impl AskError {
+    /// Whether the request has surely not been handled, so that it can be sent again without harm.
+    pub fn is_safe_to_retry(self) -> bool {
+        match self {
+            Self::Refused
+            | Self::Expired
+            | Self::Dead
+            | Self::CrashedBeforeHandling
+            | Self::SelfAsk => true,
+            Self::Timeout | Self::CrashedWhileHandling | Self::NoReply | Self::Disconnected => {
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "the mailbox is full; the request was not handled",
+            Self::Expired => "the request expired in the mailbox and was not handled",
+            Self::Timeout => "no answer before the deadline; the request may have been handled",
+            Self::Dead => "the actor is stopped or gone; the request was not handled",
+            Self::CrashedBeforeHandling => {
+                "the actor crashed before it handled the request; it can be sent again"
+            }
+            Self::CrashedWhileHandling => {
+                "the actor crashed while it handled the request; how far it got is not known"
+            }
+            Self::NoReply => "the reply was dropped unanswered",
+            Self::SelfAsk => "an actor cannot ask itself in its own handler",
+            Self::Disconnected => {
+                "the link to the actor's node was lost; the request may have been handled"
+            }
+        })
+    }
+}
+
+impl std::error::Error for AskError {}
+
+/// The future of an answer. Made by [`ActorRef::ask`]; nothing is sent before it is first polled.
+///
+/// Without a [`timeout`](Self::timeout) or [`deadline`](Self::deadline) it waits until there is an answer or until there
+/// can be none: the end of the actor, a crash in the handler and a dropped reply all end it.
+///
+/// Dropping it before the request was queued takes the request back. Dropping it later leaves the request to be handled;
+/// its reply is discarded and counted ([`DeadLetterReason::ReplyDiscarded`]).
+#[must_use = "nothing is asked before the future is polled"]
+pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
+    target: &'a ActorRef<M>,
+    stage: Stage<T, F>,
+    context: Option<Box<MessageContext>>,
+    deadline: Option<Instant>,
+    /// Made when the answer is not there at once.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+enum Stage<T, F> {
+    Asking(F),
+    /// In the wait list of the mailbox.
+    Waiting(WaitKey, Arc<Slot<T>>),
+    /// In the mailbox, or beyond.
+    Sent(Arc<Slot<T>>),
+    Done,
+}
+
+impl<'a, M, T, F> Ask<'a, M, T, F>
+where
+    M: Send + 'static,
+    T: Send + 'static,
+    F: FnOnce(Reply<T>) -> M,
+{
+    pub(crate) fn new(target: &'a ActorRef<M>, question: F) -> Self {
+        Self {
+            target,
+            stage: Stage::Asking(question),
+            context: None,
+            deadline: None,
+            timer: None,
+        }
+    }
+
+    /// Gives up after `timeout` from now. The request then expires in the mailbox, too.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        // A sum past the end of time is no deadline.
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.deadline(deadline),
+            None => self,
+        }
+    }
+
+    /// Gives up at `deadline`. The request then expires in the mailbox, too.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sends `context` along; its deadline, if it has one, is the ask's as well.
+    pub fn context(mut self, context: MessageContext) -> Self {
+        self.deadline = self.deadline.or(context.deadline());
+        self.context = Some(Box::new(context));
+        self
+    }
+
+    /// Puts the request on its way.
+    fn send(&mut self, question: F, cx: &mut Context<'_>) -> Result<Stage<T, F>, AskError> {
+        let cell = &self.target.cell;
+        if scope::current() == cell.address() {
+            return Err(AskError::SelfAsk);
+        }
+        let context = match (self.context.take(), self.deadline) {
+            (None, None) => None,
+            (context, None) => context,
+            (context, Some(deadline)) => Some(Box::new(
+                context
+                    .map(|c| *c)
+                    .unwrap_or_default()
+                    .with_deadline(deadline),
+            )),
+        };
+        let (reply, slot) = Reply::slot();
+        let envelope = Envelope {
+            message: question(reply),
+            context,
+        };
+        let rejected = match cell.push(envelope) {
+            Ok(()) => return Ok(Stage::Sent(slot)),
+            Err(Rejected::Full(envelope)) => match cell.join_wait(envelope, cx.waker()) {
+                Ok(Joined::Queued) => return Ok(Stage::Sent(slot)),
+                Ok(Joined::Waiting(key)) => return Ok(Stage::Waiting(key, slot)),
+                Err(rejected) => rejected,
+            },
+            Err(rejected) => rejected,
+        };
+        Err(match Stop::split(rejected) {
+            (Stop::Closed, envelope) => unsent(envelope, AskError::Dead),
+            (Stop::Full | Stop::Refused | Stop::Dropped | Stop::TooHeavy, envelope) => {
+                unsent(envelope, AskError::Refused)
+            }
+        })
+    }
+}
+
+/// Drops a request that was not queued.
+fn unsent<M>(envelope: Envelope<M>, error: AskError) -> AskError {
+    scope::discarding(error, || drop(envelope));
+    error
+}
+
+impl<M, T, F> Future for Ask<'_, M, T, F>
+where
+    M: Send + 'static,
+    T: Send + 'static,
+    F: FnOnce(Reply<T>) -> M + Unpin,
+{
+    type Output = Result<T, AskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match std::mem::replace(&mut this.stage, Stage::Done) {
+                Stage::Asking(question) => match this.send(question, cx) {
+                    Ok(stage) => this.stage = stage,
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                Stage::Waiting(key, slot) => {
+                    match this.target.cell.queue.poll_wait(&key, cx.waker()) {
+                        Poll::Ready(Ok(())) => this.stage = Stage::Sent(slot),
+                        Poll::Ready(Err(envelope)) => {
+                            return Poll::Ready(Err(unsent(envelope, AskError::Dead)));
+                        }
+                        Poll::Pending => {
+                            this.stage = Stage::Waiting(key, slot);
+                            break;
+                        }
+                    }
+                }
+                Stage::Sent(slot) => match slot.poll(cx) {
+                    Poll::Ready(answer) => return Poll::Ready(answer),
+                    Poll::Pending => {
+                        this.stage = Stage::Sent(slot);
+                        break;
+                    }
+                },
+                Stage::Done => panic!("an ask was polled after it had ended"),
+            }
+        }
+        let Some(deadline) = this.deadline else {
+            return Poll::Pending;
+        };
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(match this.give_up() {
+            // It never got into the mailbox.
+            Some(()) => AskError::Expired,
+            None => AskError::Timeout,
+        }))
+    }
+}
+
+impl<M: Send + 'static, T: Send + 'static, F> Ask<'_, M, T, F> {
+    /// Ends the ask. Some: the request was taken back before it was queued.
+    fn give_up(&mut self) -> Option<()> {
+        let cell = &self.target.cell;
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Asking(_) => Some(()),
+            Stage::Waiting(key, slot) => {
+                let taken_back = cell.queue.cancel_wait(&key);
+                let was_queued = taken_back.is_none();
+                scope::discarding(AskError::Expired, || drop(taken_back));
+                if was_queued && slot.abandon() {
+                    cell.record_dead(DeadLetterReason::ReplyDiscarded, None);
+                }
+                (!was_queued).then_some(())
+            }
+            Stage::Sent(slot) => {
+                if slot.abandon() {
+                    cell.record_dead(DeadLetterReason::ReplyDiscarded, None);
+                }
+                None
+            }
+            Stage::Done => None,
+        }
+    }
+}
+
+impl<M: Send + 'static, T: Send + 'static, F> Drop for Ask<'_, M, T, F> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl<M: Send + 'static, T: Send + 'static, F> fmt::Debug for Ask<'_, M, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("target", &self.target.path())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

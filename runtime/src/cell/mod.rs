@@ -1,0 +1,301 @@
+//! The cell: what all references to one address share, and the run loop that serves it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod` | [`Cell`]: the mailbox and the [`Core`], as senders see them |
+//! | `order` | the control lane: orders as bits of one word |
+//! | `guarded` | polling user code: kill, panic, scope |
+//! | `run` | the life of an address: incarnations, one after the other, in one task |
+//!
+//! Rules. Senders touch the queue and read the core. The one task that `run` describes takes messages out, changes
+//! `incarnation` and `handled`, and is the only one that runs the user's code. `state` is changed by that task and by the
+//! host handle of the supervisor, which never act at the same time: the supervisor acts between an exit and the next
+//! start.
+
+pub(crate) mod guarded;
+pub(crate) mod order;
+pub(crate) mod run;
+
+use std::{
+    any::type_name,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use crate::{
+    ask::AskError,
+    dead_letter::{DeadLetter, DeadLetterReason},
+    envelope::{Envelope, MessageContext},
+    exit::ExitReason,
+    id::ActorId,
+    mailbox::{Joined, Pushed, Queue, Rejected},
+    monitor::{MonitorEvent, Watcher, Watchers},
+    reference::{AddressState, TellError},
+    scope,
+    sync_ext::MutexExt,
+    system::System,
+};
+
+/// One address: its mailbox and what is known of it.
+pub(crate) struct Cell<M> {
+    pub(crate) queue: Queue<Envelope<M>>,
+    pub(crate) core: Core,
+}
+
+/// What is known of an address, whatever its messages.
+pub(crate) struct Core {
+    pub(crate) id: ActorId,
+    /// The whole path, if it has one of its own.
+    name: Option<Arc<str>>,
+    pub(crate) system: System,
+    orders: AtomicU32,
+    state: AtomicU8,
+    incarnation: AtomicU64,
+    /// How many messages were taken into a handler, over all incarnations.
+    handled: AtomicU64,
+    last_exit: Mutex<Option<Box<LastExit>>>,
+    watchers: Watchers,
+    /// Whether the registry has a name for it.
+    registered: AtomicBool,
+    /// Its place among the roots of the system, plus one; 0: it is in a tree.
+    root_key: AtomicUsize,
+}
+
+struct LastExit {
+    incarnation: u64,
+    reason: ExitReason,
+    /// Whether the watchers know.
+    told: bool,
+}
+
+impl Core {
+    pub(crate) fn new(id: ActorId, name: Option<Arc<str>>, system: System, orders: u32) -> Self {
+        Self {
+            id,
+            name,
+            system,
+            orders: AtomicU32::new(orders),
+            state: AtomicU8::new(AddressState::Restarting as u8),
+            incarnation: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
+            last_exit: Mutex::new(None),
+            watchers: Watchers::default(),
+            registered: AtomicBool::new(false),
+            root_key: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn path(&self) -> Arc<str> {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => format!("/{}", self.id).into(),
+        }
+    }
+
+    pub(crate) fn set_registered(&self) {
+        self.registered.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::SeqCst)
+    }
+
+    /// Before the address is hosted.
+    pub(crate) fn set_root_key(&self, key: usize) {
+        self.root_key.store(key + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn root_key(&self) -> Option<usize> {
+        self.root_key.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(crate) fn state(&self) -> AddressState {
+        match self.state.load(Ordering::SeqCst) {
+            state if state == AddressState::Running as u8 => AddressState::Running,
+            state if state == AddressState::Restarting as u8 => AddressState::Restarting,
+            state if state == AddressState::Stopped as u8 => AddressState::Stopped,
+            _ => AddressState::Gone,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: AddressState) {
+        self.state.store(state as u8, Ordering::SeqCst);
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    /// By the run loop alone: one writer, so no read-modify-write is needed.
+    #[inline]
+    fn begin_handling(&self) {
+        self.handled.store(self.handled() + 1, Ordering::Relaxed);
+    }
+
+    /// By the run loop alone.
+    fn begin_incarnation(&self) -> u64 {
+        let number = self.incarnation() + 1;
+        self.incarnation.store(number, Ordering::Relaxed);
+        number
+    }
+
+    pub(crate) fn last_exit(&self) -> Option<ExitReason> {
+        self.last_exit
+            .locked()
+            .as_ref()
+            .map(|exit| exit.reason.clone())
+    }
+
+    fn set_last_exit(&self, incarnation: u64, reason: ExitReason) {
+        *self.last_exit.locked() = Some(Box::new(LastExit {
+            incarnation,
+            reason,
+            told: false,
+        }));
+    }
+
+    /// Tells the watchers of the last exit, if they do not know yet.
+    pub(crate) fn tell_down(&self, restart_follows: bool) {
+        let event = match &mut *self.last_exit.locked() {
+            Some(exit) if !exit.told => {
+                exit.told = true;
+                MonitorEvent::Down {
+                    incarnation: exit.incarnation,
+                    reason: exit.reason.clone(),
+                    restart_follows,
+                    missed: 0,
+                }
+            }
+            _ => return,
+        };
+        self.watchers.tell(&event);
+    }
+
+    fn tell_gone(&self) {
+        self.watchers.tell(&MonitorEvent::Gone {
+            reason: self.last_exit().unwrap_or(ExitReason::Shutdown),
+            missed: 0,
+        });
+    }
+}
+
+impl<M> Cell<M> {
+    /// A number that no other living cell has.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    pub(crate) fn record_dead(&self, reason: DeadLetterReason, context: Option<&MessageContext>) {
+        self.core
+            .system
+            .dead_letters()
+            .record(reason, || DeadLetter {
+                path: self.core.path(),
+                message_type: type_name::<M>(),
+                reason,
+                context: context.cloned(),
+            });
+    }
+
+    /// Drops a message that nobody will handle: counts it, and tells its asker.
+    #[cold]
+    pub(crate) fn discard(&self, envelope: Envelope<M>, reason: DeadLetterReason) {
+        self.record_dead(reason, envelope.context.as_deref());
+        let verdict = match reason {
+            DeadLetterReason::DroppedNewest | DeadLetterReason::DroppedOldest => AskError::Refused,
+            DeadLetterReason::Expired => AskError::Expired,
+            DeadLetterReason::GroupRestart => AskError::CrashedBeforeHandling,
+            DeadLetterReason::Stopped
+            | DeadLetterReason::Gone
+            | DeadLetterReason::StaleMonitor
+            | DeadLetterReason::ReplyDiscarded => AskError::Dead,
+        };
+        // The drop of a message is the user's code.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            scope::discarding(verdict, || drop(envelope));
+        }));
+        if let Err(payload) = dropped {
+            let panic = crate::panics::describe(payload);
+            tracing::error!(path = %self.core.path(), %panic, "the drop of a discarded message panicked");
+        }
+    }
+
+    /// Queues a message; what the policy displaces or drops becomes a dead letter.
+    #[inline]
+    pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), Rejected<Envelope<M>>> {
+        match self.queue.try_push(envelope) {
+            Ok(Pushed::Queued) => Ok(()),
+            otherwise => self.pushed_otherwise(otherwise),
+        }
+    }
+
+    #[cold]
+    fn pushed_otherwise(
+        &self,
+        pushed: Result<Pushed<Envelope<M>>, Rejected<Envelope<M>>>,
+    ) -> Result<(), Rejected<Envelope<M>>> {
+        match pushed {
+            Ok(Pushed::Queued) => Ok(()),
+            Ok(Pushed::Displaced(oldest)) => {
+                for envelope in oldest {
+                    self.discard(envelope, DeadLetterReason::DroppedOldest);
+                }
+                Ok(())
+            }
+            Err(Rejected::Dropped(envelope)) => {
+                self.discard(envelope, DeadLetterReason::DroppedNewest);
+                Ok(())
+            }
+            Err(rejected) => Err(rejected),
+        }
+    }
+
+    /// Gets in line for room.
+    pub(crate) fn join_wait(
+        &self,
+        envelope: Envelope<M>,
+        waker: &Waker,
+    ) -> Result<Joined, Rejected<Envelope<M>>> {
+        match self.queue.join_wait(envelope, waker) {
+            Err(Rejected::Dropped(envelope)) => {
+                self.discard(envelope, DeadLetterReason::DroppedNewest);
+                Ok(Joined::Queued)
+            }
+            joined => joined,
+        }
+    }
+
+    /// What to tell a sender whose message was not accepted.
+    #[cold]
+    pub(crate) fn tell_error(&self, rejected: Rejected<Envelope<M>>) -> TellError<M> {
+        match rejected {
+            Rejected::Full(envelope)
+            | Rejected::Refused(envelope)
+            | Rejected::Dropped(envelope) => TellError::Full(envelope.message),
+            Rejected::TooHeavy(envelope) => TellError::TooHeavy(envelope.message),
+            Rejected::Closed(envelope) => match self.core.state() {
+                AddressState::Gone => TellError::Gone(envelope.message),
+                AddressState::Running | AddressState::Restarting | AddressState::Stopped => {
+                    TellError::Stopped(envelope.message)
+                }
+            },
+        }
+    }
+
+    pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) {
+        self.core.watchers.add(watcher);
+        // The address may have ended before the watcher was there to be told. Whoever takes it from the list tells it.
+        if self.core.state() == AddressState::Gone {
+            self.core.tell_gone();
+        }
+    }
+}

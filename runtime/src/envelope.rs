@@ -1,0 +1,136 @@
+//! What lies in a slot of a mailbox: the message, and the context that travels with it.
+
+use std::{fmt, num::NonZeroU64, sync::Arc};
+
+use tokio::time::Instant;
+
+use crate::monitor::SlotGuard;
+
+/// A message and its context. No context costs one null word.
+pub(crate) struct Envelope<M> {
+    pub(crate) message: M,
+    pub(crate) context: Option<Box<MessageContext>>,
+}
+
+impl<M> Envelope<M> {
+    pub(crate) fn bare(message: M) -> Self {
+        Self {
+            message,
+            context: None,
+        }
+    }
+}
+
+/// What travels with a message beside its payload.
+///
+/// Nothing of it is needed: a message without a context costs one null word in its slot.
+#[derive(Default)]
+pub struct MessageContext {
+    deadline: Option<Instant>,
+    criticality: Criticality,
+    attempt: u32,
+    request_id: Option<NonZeroU64>,
+    trace_parent: Option<Arc<str>>,
+    /// Set on monitor messages alone: gives the reserved slot free when the message leaves the queue.
+    pub(crate) slot: Option<SlotGuard>,
+}
+
+/// How much a message matters when not all can be served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Criticality {
+    /// The first to be given up.
+    Sheddable,
+    /// What is not said otherwise.
+    #[default]
+    Default,
+    /// The last to be given up.
+    Critical,
+}
+
+impl MessageContext {
+    /// An empty context.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same context with a deadline: after it the message is not handled any more, but becomes a dead letter.
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same context with a criticality.
+    pub fn with_criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
+        self
+    }
+
+    /// The same context as attempt number `attempt`; the first is 0.
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// The same context with a request id.
+    pub fn with_request_id(mut self, id: NonZeroU64) -> Self {
+        self.request_id = Some(id);
+        self
+    }
+
+    /// The same context with a W3C `traceparent`.
+    pub fn with_trace_parent(mut self, parent: impl Into<Arc<str>>) -> Self {
+        self.trace_parent = Some(parent.into());
+        self
+    }
+
+    /// When the message loses its worth.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How much the message matters.
+    pub fn criticality(&self) -> Criticality {
+        self.criticality
+    }
+
+    /// Which attempt this is; the first is 0.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The request that this message belongs to.
+    pub fn request_id(&self) -> Option<NonZeroU64> {
+        self.request_id
+    }
+
+    /// The W3C `traceparent` of the span that sent it.
+    pub fn trace_parent(&self) -> Option<&str> {
+        self.trace_parent.as_deref()
+    }
+}
+
+impl Clone for MessageContext {
+    /// What is said of the message; a reserved slot stays with the message itself.
+    fn clone(&self) -> Self {
+        Self {
+            deadline: self.deadline,
+            criticality: self.criticality,
+            attempt: self.attempt,
+            request_id: self.request_id,
+            trace_parent: self.trace_parent.clone(),
+            slot: None,
+        }
+    }
+}
+
+impl fmt::Debug for MessageContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageContext")
+            .field("deadline", &self.deadline)
+            .field("criticality", &self.criticality)
+            .field("attempt", &self.attempt)
+            .field("request_id", &self.request_id)
+            .field("trace_parent", &self.trace_parent)
+            .finish()
+    }
+}

@@ -1,0 +1,451 @@
+//! The [`System`]: everything that actors share, and nothing that is global.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use slab::Slab;
+use tokio::runtime::Handle;
+
+use crate::{
+    actor::Actor,
+    cell::{
+        Cell, Core, order,
+        run::{Factory, Once, Starter, host},
+    },
+    context::Init,
+    dead_letter::DeadLetters,
+    envelope::Envelope,
+    host::{HostHandle, HostSpec, Hosted, Observer},
+    id::ActorId,
+    mailbox::{Mailbox, Queue, WeighsOtherMessages},
+    reference::{ActorRef, AddressState},
+    registry::{NameTaken, Registry},
+    snapshot::{Inspect, NodeSnapshot, Snapshot},
+    sync_ext::MutexExt,
+};
+
+/// How long [`System::shutdown`] lets a single actor come to its end before it is killed.
+const ACTOR_SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A world of actors: their names, dead letters, dispatchers and trees.
+///
+/// Cloning it costs one increment. Several systems live in one process without knowing of each other. Dropping the last
+/// handle stops nothing: actors hold their system. [`shutdown`](Self::shutdown) does.
+#[derive(Clone)]
+pub struct System {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: Arc<str>,
+    next_id: AtomicU64,
+    dead_letters: DeadLetters,
+    registry: Registry,
+    dispatchers: HashMap<Arc<str>, Handle>,
+    roots: Mutex<Slab<RootEntry>>,
+    closed: AtomicBool,
+}
+
+struct RootEntry {
+    /// The order in which roots were made; slots of the slab are used again.
+    number: u64,
+    root: Weak<dyn Root>,
+}
+
+/// A tree, or an actor outside any tree: what a system pictures and shuts down.
+pub trait Root: Inspect {
+    /// Ends it in order, and resolves when it has ended.
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Keeps a root attached to its system. Dropping it detaches the root.
+#[derive(Debug)]
+pub struct RootAttachment {
+    system: System,
+    key: usize,
+}
+
+impl Drop for RootAttachment {
+    fn drop(&mut self) {
+        self.system.inner.roots.locked().try_remove(self.key);
+    }
+}
+
+/// Makes a [`System`] that is not all defaults.
+#[derive(Debug)]
+pub struct SystemBuilder {
+    name: Arc<str>,
+    dispatchers: HashMap<Arc<str>, Handle>,
+}
+
+impl SystemBuilder {
+    /// A tokio runtime that actors and subtrees can be put on by name, so that one part of a service cannot starve
+    /// another. The application keeps the runtime alive.
+    pub fn dispatcher(mut self, name: impl Into<Arc<str>>, runtime: Handle) -> Self {
+        self.dispatchers.insert(name.into(), runtime);
+        self
+    }
+
+    /// The system. Nothing is spawned or installed.
+    pub fn build(self) -> System {
+        System {
+            inner: Arc::new(Inner {
+                name: self.name,
+                next_id: AtomicU64::new(1),
+                dead_letters: DeadLetters::new(),
+                registry: Registry::default(),
+                dispatchers: self.dispatchers,
+                roots: Mutex::default(),
+                closed: AtomicBool::new(false),
+            }),
+        }
+    }
+}
+
+/// How to spawn one actor that is not all defaults.
+#[derive(Clone, Debug, Default)]
+pub struct SpawnOptions {
+    name: Option<Arc<str>>,
+    mailbox: Mailbox,
+    dispatcher: Option<Arc<str>>,
+}
+
+impl SpawnOptions {
+    /// No name, the default mailbox, the runtime of the caller.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A name in the system; the path is then `/name`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Another mailbox.
+    pub fn mailbox(mut self, mailbox: Mailbox) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
+    /// A dispatcher of the system, by name.
+    pub fn dispatcher(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.dispatcher = Some(name.into());
+        self
+    }
+}
+
+/// Why an actor was not spawned. It has been dropped; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// Its name belongs to another.
+    NameTaken(NameTaken),
+    /// Its mailbox weighs messages of another type.
+    WeighsOtherMessages(WeighsOtherMessages),
+    /// The system has no dispatcher of that name.
+    NoSuchDispatcher {
+        /// The name.
+        name: Arc<str>,
+    },
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameTaken(error) => error.fmt(f),
+            Self::WeighsOtherMessages(error) => error.fmt(f),
+            Self::NoSuchDispatcher { name } => write!(
+                f,
+                "the system has no dispatcher {name:?}; give it one with SystemBuilder::dispatcher"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {}
+
+impl System {
+    /// A system with this name, which appears in snapshots and logs.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self::builder(name).build()
+    }
+
+    /// A system that is not all defaults.
+    pub fn builder(name: impl Into<Arc<str>>) -> SystemBuilder {
+        SystemBuilder {
+            name: name.into(),
+            dispatchers: HashMap::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Spawns an actor outside any tree. It has one incarnation, and its address ends with it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as [`tokio::spawn`] does.
+    pub fn spawn<A: Actor>(&self, actor: A) -> ActorRef<A::Msg> {
+        let queue = Queue::new(
+            Mailbox::default()
+                .queue_config(message_of)
+                .expect("the default mailbox weighs nothing"),
+        );
+        let id = self.next_id();
+        let cell = self.cell(id, None, queue, order::START);
+        self.spawn_root(cell, Once(Some(actor)), &Handle::current())
+    }
+
+    /// [`spawn`](Self::spawn) with a name.
+    ///
+    /// # Errors
+    ///
+    /// [`NameTaken`]; the actor has been dropped then.
+    pub fn spawn_named<A: Actor>(
+        &self,
+        name: impl Into<Arc<str>>,
+        actor: A,
+    ) -> Result<ActorRef<A::Msg>, NameTaken> {
+        match self.spawn_with(SpawnOptions::new().name(name), actor) {
+            Ok(reference) => Ok(reference),
+            Err(SpawnError::NameTaken(error)) => Err(error),
+            Err(error) => unreachable!("only a name was chosen: {error}"),
+        }
+    }
+
+    /// [`spawn`](Self::spawn) with options.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`].
+    pub fn spawn_with<A: Actor>(
+        &self,
+        options: SpawnOptions,
+        actor: A,
+    ) -> Result<ActorRef<A::Msg>, SpawnError> {
+        let runtime = self.runtime(options.dispatcher.as_ref())?;
+        let queue = options
+            .mailbox
+            .queue_config(message_of)
+            .map_err(SpawnError::WeighsOtherMessages)?;
+        let id = self.next_id();
+        let path = options.name.as_ref().map(|name| format!("/{name}").into());
+        let cell = self.cell(id, path, Queue::new(queue), order::START);
+        if let Some(name) = options.name {
+            let reference = ActorRef { cell: cell.clone() };
+            self.registry()
+                .register(name, &reference)
+                .map_err(SpawnError::NameTaken)?;
+        }
+        Ok(self.spawn_root(cell, Once(Some(actor)), &runtime))
+    }
+
+    fn spawn_root<A: Actor, S: Starter<A> + 'static>(
+        &self,
+        cell: Arc<Cell<A::Msg>>,
+        starter: S,
+        runtime: &Handle,
+    ) -> ActorRef<A::Msg> {
+        let weak: Weak<dyn Root> = Arc::downgrade(&cell) as Weak<dyn Root>;
+        cell.core.set_root_key(self.attach_entry(weak));
+        if self.inner.closed.load(Ordering::SeqCst) {
+            // Spawned after the shutdown: its first order is to stop before its first message.
+            cell.core.give_order(order::SHUTDOWN);
+        }
+        let reference = ActorRef { cell: cell.clone() };
+        runtime.spawn(host::<A, S>(cell, starter, None));
+        reference
+    }
+
+    /// Makes an address whose incarnations are started by the owner of the handle. See [`crate::host`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]; a hosted address has no name in the registry, so none can be taken.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, if the spec names no dispatcher.
+    pub fn host<A, F, Fut>(
+        &self,
+        spec: HostSpec,
+        factory: F,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(ActorRef<A::Msg>, HostHandle), SpawnError>
+    where
+        A: Actor,
+        F: FnMut(Init<A::Msg>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<A>, A::Error>> + Send + 'static,
+    {
+        let runtime = self.runtime(spec.dispatcher.as_ref())?;
+        let queue = spec
+            .mailbox
+            .queue_config(message_of)
+            .map_err(SpawnError::WeighsOtherMessages)?;
+        let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
+        runtime.spawn(host::<A, _>(cell.clone(), Factory(factory), Some(observer)));
+        let hosted: Arc<dyn Hosted> = cell.clone();
+        Ok((ActorRef { cell }, HostHandle::new(hosted)))
+    }
+
+    /// The runtime that a dispatcher stands for; the caller's if none is named.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::NoSuchDispatcher`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, if none is named.
+    pub fn runtime(&self, dispatcher: Option<&Arc<str>>) -> Result<Handle, SpawnError> {
+        match dispatcher {
+            None => Ok(Handle::current()),
+            Some(name) => self
+                .inner
+                .dispatchers
+                .get(name)
+                .cloned()
+                .ok_or_else(|| SpawnError::NoSuchDispatcher { name: name.clone() }),
+        }
+    }
+
+    /// The names of this system.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// The messages of this system that were not handled.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.inner.dead_letters
+    }
+
+    /// A picture of all trees and single actors, now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            system: self.inner.name.clone(),
+            roots: self.roots().iter().map(|root| root.inspect()).collect(),
+            dead_letters: self.dead_letters().total(),
+        }
+    }
+
+    /// Makes a tree part of this system's snapshots and of its shutdown, for as long as the attachment lives.
+    ///
+    /// For those who build supervisors.
+    pub fn attach_root(&self, root: Weak<dyn Root>) -> RootAttachment {
+        RootAttachment {
+            system: self.clone(),
+            key: self.attach_entry(root),
+        }
+    }
+
+    /// Ends all trees and single actors, one after the other, the newest first, and resolves when they have ended.
+    ///
+    /// Trees end as their child specs say. A single actor ends after the message that it is handling; if that takes more
+    /// than five seconds it is killed. What is spawned after this was called ends before its first message.
+    pub async fn shutdown(&self) {
+        self.inner.closed.store(true, Ordering::SeqCst);
+        for root in self.roots().into_iter().rev() {
+            root.shutdown().await;
+        }
+    }
+
+    /// Whether [`shutdown`](Self::shutdown) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::SeqCst)
+    }
+
+    fn roots(&self) -> Vec<Arc<dyn Root>> {
+        let mut numbered: Vec<_> = self
+            .inner
+            .roots
+            .locked()
+            .iter()
+            .filter_map(|(_, entry)| Some((entry.number, entry.root.upgrade()?)))
+            .collect();
+        numbered.sort_by_key(|(number, _)| *number);
+        numbered.into_iter().map(|(_, root)| root).collect()
+    }
+
+    fn attach_entry(&self, root: Weak<dyn Root>) -> usize {
+        let number = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
+        self.inner.roots.locked().insert(RootEntry { number, root })
+    }
+
+    fn next_id(&self) -> ActorId {
+        ActorId(self.inner.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn cell<M>(
+        &self,
+        id: ActorId,
+        path: Option<Arc<str>>,
+        queue: Queue<Envelope<M>>,
+        orders: u32,
+    ) -> Arc<Cell<M>> {
+        Arc::new(Cell {
+            queue,
+            core: Core::new(id, path, self.clone(), orders),
+        })
+    }
+
+    /// An address of this system has ended.
+    pub(crate) fn forget(&self, core: &Core) {
+        if let Some(key) = core.root_key() {
+            self.inner.roots.locked().try_remove(key);
+        }
+        if core.is_registered() {
+            self.inner.registry.forget(core.id);
+        }
+    }
+}
+
+fn message_of<M>(envelope: &Envelope<M>) -> &M {
+    &envelope.message
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "System({})", self.inner.name)
+    }
+}
+
+impl<M: Send + 'static> Inspect for Cell<M> {
+    fn inspect(&self) -> NodeSnapshot {
+        Hosted::inspect(self)
+    }
+}
+
+impl<M: Send + 'static> Root for Cell<M> {
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let (mut monitor, inbox) = crate::monitor::Monitor::new();
+            self.watch(inbox);
+            self.stop(false);
+            let ended = async {
+                while self.core.state() != AddressState::Gone && monitor.next().await.is_some() {}
+            };
+            tokio::pin!(ended);
+            if tokio::time::timeout(ACTOR_SHUTDOWN_TIME_MAX, &mut ended)
+                .await
+                .is_err()
+            {
+                tracing::warn!(path = %self.core.path(), "did not stop in time; killed");
+                self.kill();
+                ended.await;
+            }
+        })
+    }
+}

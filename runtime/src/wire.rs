@@ -1,0 +1,178 @@
+//! Replies that cross the network (feature `wire`), so that one type of message serves local and remote asks.
+//!
+//! A [`Reply`] inside a message is serialized as a number. Which number, and what it stands for, is known to the
+//! [`ReplyPort`] of the link: the asking side exports the reply, which means that it will be answered with bytes; the
+//! answering side imports the number as a reply that ships bytes back. Answers are encoded with postcard.
+//!
+//! Serializing a reply anywhere else than in [`ship`], or deserializing one anywhere else than in [`receive`], is an
+//! error of the serializer.
+
+use std::{cell::RefCell, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
+    ser::Error as _,
+};
+
+use crate::{ask::AskError, reply::Reply, scope};
+
+/// Takes the encoded answer, or the reason why there is none, on the asking node.
+pub type ReplySink = Box<dyn FnOnce(Result<Vec<u8>, AskError>) + Send>;
+
+/// Takes the encoded answer, or the reason why there is none, on the answering node, to ship it back.
+pub type ReplySource = Box<dyn FnOnce(Result<Vec<u8>, AskError>) + Send>;
+
+/// One end of a link, as far as replies are concerned.
+pub trait ReplyPort: Send + Sync + 'static {
+    /// A reply leaves this node; `sink` is to be called once. The number goes over the wire.
+    fn export(&self, sink: ReplySink) -> u64;
+
+    /// A reply with this number arrived; the returned function will be called once.
+    fn import(&self, number: u64) -> ReplySource;
+}
+
+thread_local! {
+    static PORT: RefCell<Option<Arc<dyn ReplyPort>>> = const { RefCell::new(None) };
+}
+
+fn with_port<R>(port: Arc<dyn ReplyPort>, run: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn ReplyPort>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PORT.replace(self.0.take());
+        }
+    }
+    let _restore = Restore(PORT.replace(Some(port)));
+    run()
+}
+
+/// Encodes a message whose replies leave through `port`, and drops it.
+///
+/// # Errors
+///
+/// What `encode` fails with. The message is handed back then; replies that had been exported by then are answered by
+/// whoever comes first.
+pub fn ship<M, R, E>(
+    port: Arc<dyn ReplyPort>,
+    message: M,
+    encode: impl FnOnce(&M) -> Result<R, E>,
+) -> Result<R, (M, E)> {
+    match with_port(port, || encode(&message)) {
+        Ok(encoded) => {
+            scope::handing_over(|| drop(message));
+            Ok(encoded)
+        }
+        Err(error) => Err((message, error)),
+    }
+}
+
+/// Decodes something whose replies go back through `port`.
+pub fn receive<R>(port: Arc<dyn ReplyPort>, decode: impl FnOnce() -> R) -> R {
+    with_port(port, decode)
+}
+
+impl<T: DeserializeOwned + Send + 'static> Serialize for Reply<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(port) = PORT.with_borrow(Clone::clone) else {
+            return Err(S::Error::custom(
+                "a reply can only be serialized on its way to a remote actor",
+            ));
+        };
+        let answer = self.stand_in();
+        let number = port.export(Box::new(move |bytes| {
+            answer(
+                bytes.and_then(|bytes| postcard::from_bytes(&bytes).map_err(|_| AskError::NoReply)),
+            );
+        }));
+        serializer.serialize_u64(number)
+    }
+}
+
+impl<'de, T: Serialize + Send + 'static> Deserialize<'de> for Reply<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let Some(port) = PORT.with_borrow(Clone::clone) else {
+            return Err(D::Error::custom(
+                "a reply can only be deserialized on its way from a remote actor",
+            ));
+        };
+        let source = port.import(number);
+        Ok(Reply::from_fn(move |answer: Result<T, AskError>| {
+            source(
+                answer.and_then(|answer| {
+                    postcard::to_allocvec(&answer).map_err(|_| AskError::NoReply)
+                }),
+            );
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::sync_ext::MutexExt;
+
+    #[derive(Serialize, Deserialize)]
+    enum Msg {
+        Get(u32, Reply<String>),
+    }
+
+    /// Both ends of a link in one process.
+    #[derive(Default)]
+    struct Loop(Mutex<Vec<Option<ReplySink>>>);
+
+    struct LoopPort(Arc<Loop>);
+
+    impl ReplyPort for LoopPort {
+        fn export(&self, sink: ReplySink) -> u64 {
+            let mut sinks = self.0.0.locked();
+            sinks.push(Some(sink));
+            sinks.len() as u64 - 1
+        }
+
+        fn import(&self, number: u64) -> ReplySource {
+            let sink = self.0.0.locked()[number as usize].take().unwrap();
+            Box::new(sink)
+        }
+    }
+
+    fn through_the_wire(message: Msg) -> Msg {
+        let port = Arc::new(LoopPort(Arc::new(Loop::default())));
+        let Ok(bytes) = ship(port.clone(), message, postcard::to_allocvec) else {
+            panic!("it can be encoded");
+        };
+        receive(port, || postcard::from_bytes(&bytes).unwrap())
+    }
+
+    fn ask(then: impl FnOnce(Msg)) -> Result<String, AskError> {
+        let answer = Arc::new(Mutex::new(None));
+        let place = answer.clone();
+        let reply = Reply::from_fn(move |result| *place.locked() = Some(result));
+        then(through_the_wire(Msg::Get(7, reply)));
+        answer.locked().take().expect("an ask is always settled")
+    }
+
+    #[test]
+    fn an_answer_comes_back() {
+        let answer = ask(|Msg::Get(number, reply)| reply.send(number.to_string()));
+        assert_eq!(answer.as_deref(), Ok("7"));
+    }
+
+    #[test]
+    fn a_reply_that_is_dropped_on_the_other_side_comes_back_as_an_error() {
+        assert_eq!(ask(drop), Err(AskError::NoReply));
+        assert_eq!(
+            ask(|message| scope::discarding(AskError::Dead, || drop(message))),
+            Err(AskError::Dead)
+        );
+    }
+
+    #[test]
+    fn a_reply_is_not_serialized_elsewhere() {
+        let message = Msg::Get(1, Reply::from_fn(drop));
+        assert!(postcard::to_allocvec(&message).is_err());
+        assert!(postcard::from_bytes::<Msg>(&[0, 1, 0]).is_err());
+    }
+}
