@@ -8,8 +8,8 @@ use super::children::Children;
 use super::command::TimerSubject;
 use super::intensity::RestartLog;
 use super::{
-    AdminError, Answer, CallId, Child, ChildKey, ChildSpec, Command, Event, ExitCause, Flags,
-    Reason, Report, Request, SpecError, Status, Strategy, Timer,
+    AdminError, Answer, CallId, Child, ChildCounts, ChildKey, ChildSpec, Command, Event, ExitCause,
+    Flags, Reason, Report, Request, SpecError, Status, Strategy, Timer,
 };
 
 /// A supervisor that decides and does not act; see the [module](super) for the order of calls. `H` is what the shell
@@ -175,6 +175,12 @@ impl<H, R: Reason> Machine<H, R> {
     /// All children.
     pub fn children_in_start_order(&self) -> impl Iterator<Item = (ChildKey, &Child<H, R>)> {
         self.children.iter_in_start_order()
+    }
+
+    /// How many children of which sort there are.
+    #[must_use]
+    pub fn counts(&self) -> ChildCounts {
+        self.children.counts()
     }
 
     /// Whether nothing is being started or stopped.

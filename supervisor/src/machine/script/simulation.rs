@@ -189,12 +189,12 @@ impl Simulation {
             Step::Tick(time) => self.pass(*time),
             Step::Behave(id, fate, times) => drop(self.fates.insert(id.clone(), (*fate, *times))),
             Step::Started(id) => {
-                if let Some((child, generation)) = self.incarnation(id) {
+                if let Some((child, generation)) = self.hanging_start(id) {
                     self.happen(Event::Started { child, generation });
                 }
             }
             Step::Failed(id) => {
-                if let Some((child, generation)) = self.incarnation(id) {
+                if let Some((child, generation)) = self.hanging_start(id) {
                     self.happen(Event::StartFailed {
                         child,
                         generation,
@@ -241,6 +241,12 @@ impl Simulation {
         self.machine
             .child(key)
             .map(|child| (key, child.generation()))
+    }
+
+    fn hanging_start(&self, id: &str) -> Option<(ChildKey, u64)> {
+        let (key, generation) = self.incarnation(id)?;
+        let starts = self.machine.child(key)?.status() == Status::Starting;
+        starts.then_some((key, generation))
     }
 
     fn child_event(&mut self, id: &Arc<str>, reason: Outcome) {
@@ -353,7 +359,6 @@ impl Simulation {
             }
             Command::Remove { child, .. } => {
                 self.note(format!("  remove {}", self.id(child)));
-                self.names.remove(&child);
             }
             Command::Reply { call, result } => {
                 self.seen.push(Seen::Reply(call.0, result.clone()));
@@ -388,7 +393,9 @@ impl Simulation {
         }
     }
 
-    fn id(&self, key: ChildKey) -> Arc<str> {
+    /// The name of a child, also when it is gone; `?` if there never was one.
+    #[must_use]
+    pub fn id(&self, key: ChildKey) -> Arc<str> {
         self.names.get(&key).cloned().unwrap_or_else(|| "?".into())
     }
 

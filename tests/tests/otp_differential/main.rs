@@ -1,0 +1,148 @@
+//! The same scripts against our machine and against the supervisor of Erlang/OTP; what can be seen must agree.
+//!
+//! OTP's own `supervisor.erl` is found in the installation (Debian: `erlang-src`), copied under another name with its
+//! clock call replaced by a virtual clock, and compiled here; nothing of it is kept. Its children are processes of
+//! `tests/otp/tw_driver.erl`. Time passes in whole seconds; the shutdown timeouts of children that do not obey are
+//! scaled down to milliseconds.
+//!
+//! ```text
+//! TREEWARDEN_OTP_SCRIPTS=10000 TREEWARDEN_SEED=1 cargo test --release -p treewarden-tests --test otp_differential
+//! ```
+//!
+//! Where `erl` is missing, traces that were recorded from the real thing are replayed (`tests/otp/recorded.txt`;
+//! written anew by `TREEWARDEN_BLESS=1`).
+//!
+//! # The differences that are meant
+//!
+//! | in OTP 25 | here | how scripts avoid it |
+//! |---|---|---|
+//! | a shutdown order waits until the start or stop that is under way is over | it interrupts a start | no shutdown while a start hangs |
+//! | a `simple_one_for_one` child that declines its restart is kept as a child without a process | it is removed, as in later OTP | dynamic children do not decline |
+//! | `which_children` lists the latest child first | in start order | the list is turned round |
+//! | escalation ends with `shutdown` | with a failure, unless `Escalation::Shutdown` is chosen | the reason is not compared |
+//! | a `simple_one_for_one` child that is terminated while it is restarting is missing from `active` ever after | the count is right | `active` is not compared for dynamic scripts in which that can happen |
+//! | a killed supervisor takes children along that do not trap exits, at once and unordered | it kills all of them and waits | no kill |
+
+mod generate;
+mod otp;
+mod ours;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+const RECORDED: &str = "otp/recorded.txt";
+const RECORDED_SCRIPTS: u64 = 150;
+
+fn number_from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+/// The first step in which the two traces differ.
+fn difference(script: &str, ours: &str, otp: &str) -> Option<String> {
+    let unordered = script.starts_with("supervisor dynamic");
+    let (ours, otp) = if unordered {
+        (&*in_any_order(ours), &*in_any_order(otp))
+    } else {
+        (ours, otp)
+    };
+    if ours == otp {
+        return None;
+    }
+    let mut step = "step 0";
+    for (a, b) in ours
+        .lines()
+        .chain(["(end)"])
+        .zip(otp.lines().chain(["(end)"]))
+    {
+        if a != b {
+            return Some(format!(
+                "{script}\nin {step}: ours {a:?}, OTP's {b:?}\n--- ours\n{ours}--- OTP's\n{otp}"
+            ));
+        }
+        if a.starts_with("step") {
+            step = a;
+        }
+    }
+    None
+}
+
+/// Dynamic children are stopped together, so the order in which they end means nothing.
+fn in_any_order(trace: &str) -> String {
+    let mut lines: Vec<_> = trace.lines().collect();
+    for downs in lines.chunk_by_mut(|a, b| a.starts_with("down") && b.starts_with("down")) {
+        downs.sort_unstable();
+    }
+    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The trace without the second number of the counts.
+fn without_active(trace: &str) -> String {
+    let line = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["counts", specs, _, supervisors, workers] => {
+            format!("counts {specs} _ {supervisors} {workers}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    trace.lines().map(line).collect()
+}
+
+#[test]
+fn random_scripts_agree_with_otp() {
+    let count = number_from_environment("TREEWARDEN_OTP_SCRIPTS", 500);
+    let seed = number_from_environment("TREEWARDEN_SEED", 1);
+    let Some(erlang) = otp::Erlang::find() else {
+        println!(
+            "skipped: there is no erl with the source of its supervisor; recorded traces are replayed instead"
+        );
+        return;
+    };
+    println!(
+        "{count} scripts from seed {seed}; TREEWARDEN_OTP_SCRIPTS and TREEWARDEN_SEED choose others"
+    );
+    let scripts: Vec<_> = (0..count)
+        .map(|number| generate::script(seed.wrapping_add(number)))
+        .collect();
+    let traces = erlang.run(&scripts);
+    let mut differing = 0;
+    for (number, (script, otp)) in scripts.iter().zip(&traces).enumerate() {
+        if let Some(difference) = difference(script, &ours::trace(script), otp) {
+            differing += 1;
+            if differing <= 3 {
+                println!(
+                    "=== seed {}:\n{difference}",
+                    seed.wrapping_add(number as u64)
+                );
+            }
+        }
+    }
+    assert_eq!(differing, 0, "{differing} of {count} scripts differ");
+}
+
+#[test]
+fn recorded_traces_of_otp_agree() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(RECORDED);
+    if std::env::var_os("TREEWARDEN_BLESS").is_some() {
+        let erlang = otp::Erlang::find().expect("only the real OTP can be recorded");
+        let scripts: Vec<_> = (0..RECORDED_SCRIPTS)
+            .map(|number| generate::script(1_000_000 + number))
+            .collect();
+        let mut recorded = String::new();
+        for (script, trace) in scripts.iter().zip(erlang.run(&scripts)) {
+            write!(recorded, "== {script}\n{trace}").expect("writing to a string");
+        }
+        std::fs::write(&path, recorded).expect("the recording can be written");
+    }
+    let recorded = std::fs::read_to_string(&path).expect("the recording is there");
+    let mut replayed = 0;
+    for case in recorded.split("== ").skip(1) {
+        let (script, otp) = case.split_once('\n').expect("a script and its trace");
+        replayed += 1;
+        if let Some(difference) = difference(script, &ours::trace(script), otp) {
+            panic!("{difference}");
+        }
+    }
+    assert_eq!(replayed, RECORDED_SCRIPTS);
+}
