@@ -20,6 +20,7 @@ use crate::{
     mailbox::Mailbox,
     reference::AddressState,
     snapshot::NodeSnapshot,
+    system::Placement,
 };
 
 /// What is to be hosted.
@@ -27,7 +28,7 @@ use crate::{
 pub struct HostSpec {
     pub(crate) path: Arc<str>,
     pub(crate) mailbox: Mailbox,
-    pub(crate) dispatcher: Option<Arc<str>>,
+    pub(crate) placement: Placement,
 }
 
 impl HostSpec {
@@ -36,7 +37,7 @@ impl HostSpec {
         Self {
             path: path.into(),
             mailbox: Mailbox::default(),
-            dispatcher: None,
+            placement: Placement::Caller,
         }
     }
 
@@ -46,9 +47,9 @@ impl HostSpec {
         self
     }
 
-    /// The same on a dispatcher of the system, by name.
-    pub fn dispatcher(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.dispatcher = Some(name.into());
+    /// The same in another place than a task of the caller's runtime.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
         self
     }
 }

@@ -60,4 +60,6 @@ pub use reference::{
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
-pub use system::{Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder};
+pub use system::{
+    Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
+};

@@ -19,7 +19,7 @@ use crate::{
     actor::Actor,
     cell::{
         Cell, Core, order,
-        run::{Factory, Once, Starter, host},
+        run::{Factory, Once, host},
     },
     context::Init,
     dead_letter::DeadLetters,
@@ -111,12 +111,26 @@ impl SystemBuilder {
     }
 }
 
+/// Where the run loop of an actor is polled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Placement {
+    /// As a task of the runtime of the caller.
+    #[default]
+    Caller,
+    /// As a task of a dispatcher of the system, by name.
+    Dispatcher(Arc<str>),
+    /// On a thread of its own, for handlers that block. The thread parks on the mailbox like a task does, so references
+    /// and supervision are the same. A stop or kill waits for the handler, because a thread cannot be interrupted.
+    OwnThread,
+}
+
 /// How to spawn one actor that is not all defaults.
 #[derive(Clone, Debug, Default)]
 pub struct SpawnOptions {
     name: Option<Arc<str>>,
     mailbox: Mailbox,
-    dispatcher: Option<Arc<str>>,
+    placement: Placement,
 }
 
 impl SpawnOptions {
@@ -137,9 +151,9 @@ impl SpawnOptions {
         self
     }
 
-    /// A dispatcher of the system, by name.
-    pub fn dispatcher(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.dispatcher = Some(name.into());
+    /// Another place than a task of the caller's runtime.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
         self
     }
 }
@@ -157,6 +171,11 @@ pub enum SpawnError {
         /// The name.
         name: Arc<str>,
     },
+    /// The operating system gave no thread.
+    NoThread {
+        /// What it said.
+        cause: Arc<str>,
+    },
 }
 
 impl fmt::Display for SpawnError {
@@ -168,6 +187,7 @@ impl fmt::Display for SpawnError {
                 f,
                 "the system has no dispatcher {name:?}; give it one with SystemBuilder::dispatcher"
             ),
+            Self::NoThread { cause } => write!(f, "no thread for the actor: {cause}"),
         }
     }
 }
@@ -206,7 +226,9 @@ impl System {
         );
         let id = self.next_id();
         let cell = self.cell(id, None, queue, order::START);
-        self.spawn_root(cell, Once(Some(actor)), &Handle::current())
+        let reference = self.attach_cell(&cell);
+        Handle::current().spawn(host::<A, _>(cell, Once(Some(actor)), None));
+        reference
     }
 
     /// [`spawn`](Self::spawn) with a name.
@@ -236,7 +258,7 @@ impl System {
         options: SpawnOptions,
         actor: A,
     ) -> Result<ActorRef<A::Msg>, SpawnError> {
-        let runtime = self.runtime(options.dispatcher.as_ref())?;
+        let place = self.place(&options.placement)?;
         let queue = options
             .mailbox
             .queue_config(message_of)
@@ -250,24 +272,23 @@ impl System {
                 .register(name, &reference)
                 .map_err(SpawnError::NameTaken)?;
         }
-        Ok(self.spawn_root(cell, Once(Some(actor)), &runtime))
+        let reference = self.attach_cell(&cell);
+        place.run(
+            &cell.core.path(),
+            host::<A, _>(cell.clone(), Once(Some(actor)), None),
+        )?;
+        Ok(reference)
     }
 
-    fn spawn_root<A: Actor, S: Starter<A> + 'static>(
-        &self,
-        cell: Arc<Cell<A::Msg>>,
-        starter: S,
-        runtime: &Handle,
-    ) -> ActorRef<A::Msg> {
-        let weak: Weak<dyn Root> = Arc::downgrade(&cell) as Weak<dyn Root>;
+    /// Makes an actor outside any tree part of snapshots and of the shutdown.
+    fn attach_cell<M: Send + 'static>(&self, cell: &Arc<Cell<M>>) -> ActorRef<M> {
+        let weak: Weak<dyn Root> = Arc::downgrade(cell) as Weak<dyn Root>;
         cell.core.set_root_key(self.attach_entry(weak));
-        if self.inner.closed.load(Ordering::SeqCst) {
+        if self.is_closed() {
             // Spawned after the shutdown: its first order is to stop before its first message.
             cell.core.give_order(order::SHUTDOWN);
         }
-        let reference = ActorRef { cell: cell.clone() };
-        runtime.spawn(host::<A, S>(cell, starter, None));
-        reference
+        ActorRef { cell: cell.clone() }
     }
 
     /// Makes an address whose incarnations are started by the owner of the handle. See [`crate::host`].
@@ -290,18 +311,21 @@ impl System {
         F: FnMut(Init<A::Msg>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<A>, A::Error>> + Send + 'static,
     {
-        let runtime = self.runtime(spec.dispatcher.as_ref())?;
+        let place = self.place(&spec.placement)?;
         let queue = spec
             .mailbox
             .queue_config(message_of)
             .map_err(SpawnError::WeighsOtherMessages)?;
         let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
-        runtime.spawn(host::<A, _>(cell.clone(), Factory(factory), Some(observer)));
+        place.run(
+            &cell.core.path(),
+            host::<A, _>(cell.clone(), Factory(factory), Some(observer)),
+        )?;
         let hosted: Arc<dyn Hosted> = cell.clone();
         Ok((ActorRef { cell }, HostHandle::new(hosted)))
     }
 
-    /// The runtime that a dispatcher stands for; the caller's if none is named.
+    /// The runtime that a placement stands for: the caller's, unless a dispatcher is named.
     ///
     /// # Errors
     ///
@@ -309,17 +333,25 @@ impl System {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime, if none is named.
-    pub fn runtime(&self, dispatcher: Option<&Arc<str>>) -> Result<Handle, SpawnError> {
-        match dispatcher {
-            None => Ok(Handle::current()),
-            Some(name) => self
+    /// Outside a tokio runtime, unless a dispatcher is named.
+    pub fn runtime(&self, placement: &Placement) -> Result<Handle, SpawnError> {
+        match placement {
+            Placement::Caller | Placement::OwnThread => Ok(Handle::current()),
+            Placement::Dispatcher(name) => self
                 .inner
                 .dispatchers
                 .get(name)
                 .cloned()
                 .ok_or_else(|| SpawnError::NoSuchDispatcher { name: name.clone() }),
         }
+    }
+
+    fn place(&self, placement: &Placement) -> Result<Place, SpawnError> {
+        let runtime = self.runtime(placement)?;
+        Ok(match placement {
+            Placement::Caller | Placement::Dispatcher(_) => Place::Task(runtime),
+            Placement::OwnThread => Place::Thread(runtime),
+        })
     }
 
     /// The names of this system.
@@ -409,6 +441,34 @@ impl System {
         if core.is_registered() {
             self.inner.registry.forget(core.id);
         }
+    }
+}
+
+/// A placement that was looked up.
+enum Place {
+    Task(Handle),
+    Thread(Handle),
+}
+
+impl Place {
+    fn run(
+        &self,
+        path: &str,
+        host: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), SpawnError> {
+        match self {
+            Self::Task(runtime) => drop(runtime.spawn(host)),
+            Self::Thread(runtime) => {
+                let runtime = runtime.clone();
+                std::thread::Builder::new()
+                    .name(path.to_owned())
+                    .spawn(move || runtime.block_on(host))
+                    .map_err(|error| SpawnError::NoThread {
+                        cause: error.to_string().into(),
+                    })?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,8 @@ async fn an_answer_comes_after_everything_the_asker_sent_before() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_handler_does_decides_how_an_ask_ends() {
-    let cases: [(&str, fn(Reply<u64>) -> Msg, AskError); 4] = [
+    type Question = fn(Reply<u64>) -> Msg;
+    let cases: [(&str, Question, AskError); 4] = [
         ("drops the reply", Msg::Ignore, AskError::NoReply),
         (
             "drops the reply and fails",

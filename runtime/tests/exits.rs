@@ -259,3 +259,20 @@ fn dropping_the_runtime_ends_what_it_ran_and_says_so() {
         }
     ));
 }
+
+#[test]
+fn an_actor_whose_task_was_never_polled_ends_with_its_runtime() {
+    let system = system();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let actor = {
+        let _entered = runtime.enter();
+        system.spawn_named("never", Puppet::default()).unwrap()
+    };
+    actor.try_tell(Msg::Note(1)).unwrap();
+    drop(runtime);
+    assert!(actor.is_gone());
+    assert_eq!(system.dead_letters().total(), 1);
+    assert!(system.registry().names().is_empty());
+}

@@ -3,10 +3,14 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use common::{Log, Msg, Puppet, soon, system};
-use treewarden_runtime::{LookupError, Mailbox, NameTaken, SpawnError, SpawnOptions, System};
+use futures_util::poll;
+use treewarden_runtime::{
+    Actor, Context, Failure, LookupError, Mailbox, NameTaken, Placement, Reply, SpawnError,
+    SpawnOptions, System,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_name_finds_its_actor_until_the_actor_is_gone() {
@@ -90,8 +94,22 @@ async fn a_shutdown_ends_all_actors_newest_first_and_kills_what_does_not_stop() 
     assert!(system.snapshot().roots.is_empty());
 }
 
+/// Blocks its thread in each message until it is released.
+struct Blocks(std::sync::mpsc::Receiver<()>);
+
+impl Actor for Blocks {
+    type Msg = Reply<std::thread::ThreadId>;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: Self::Msg, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.0.recv()?;
+        msg.send(std::thread::current().id());
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn a_dispatcher_keeps_a_subtree_that_blocks_away_from_the_others() {
+async fn what_blocks_elsewhere_does_not_block_its_neighbours() {
     let own = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -100,38 +118,35 @@ async fn a_dispatcher_keeps_a_subtree_that_blocks_away_from_the_others() {
     let system = System::builder("test")
         .dispatcher("slow", own.handle().clone())
         .build();
-    struct Blocks(std::sync::mpsc::Receiver<()>);
-    impl treewarden_runtime::Actor for Blocks {
-        type Msg = ();
-        type Error = treewarden_runtime::Failure;
-        async fn handle(
-            &mut self,
-            _: (),
-            _: &mut treewarden_runtime::Context<Self>,
-        ) -> Result<(), Self::Error> {
-            self.0.recv()?;
-            Ok(())
-        }
+    for placement in [Placement::Dispatcher("slow".into()), Placement::OwnThread] {
+        let (release, blocked) = std::sync::mpsc::channel();
+        let options = SpawnOptions::new().placement(placement.clone());
+        let blocks = system.spawn_with(options, Blocks(blocked)).unwrap();
+        let ask = blocks.ask(|reply| reply);
+        tokio::pin!(ask);
+        assert!(poll!(&mut ask).is_pending());
+        // This test runs on one thread; if the blocking handler were on it, this would never be answered.
+        let neighbour = system.spawn(Puppet::default());
+        assert_eq!(neighbour.ask(Msg::Total).await, Ok(0));
+        release.send(()).unwrap();
+        assert_ne!(
+            ask.await.unwrap(),
+            std::thread::current().id(),
+            "{placement:?}"
+        );
+        blocks.stop();
+        assert_eq!(blocks.closed().await.kind(), "normal");
     }
-    let (release, blocked) = std::sync::mpsc::channel();
-    let blocks = system
-        .spawn_with(SpawnOptions::new().dispatcher("slow"), Blocks(blocked))
-        .unwrap();
-    blocks.tell(()).await.unwrap();
-    let neighbour = system.spawn(Puppet::default());
-    // This test runs on one thread; if the blocking handler were on it, this would never be answered.
-    let answer = tokio::time::timeout(Duration::from_secs(30), neighbour.ask(Msg::Total)).await;
-    assert_eq!(answer.unwrap(), Ok(0));
-    release.send(()).unwrap();
-    blocks.stop();
-    blocks.closed().await;
     own.shutdown_background();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_spawned_says_why() {
     let system = system();
-    let unknown = system.spawn_with(SpawnOptions::new().dispatcher("gpu"), Puppet::default());
+    let unknown = system.spawn_with(
+        SpawnOptions::new().placement(Placement::Dispatcher("gpu".into())),
+        Puppet::default(),
+    );
     assert!(matches!(unknown, Err(SpawnError::NoSuchDispatcher { .. })));
     let mailbox = Mailbox::bounded(8).weigh(100, |_: &u8| 1);
     let wrong = system.spawn_with(SpawnOptions::new().mailbox(mailbox), Puppet::default());

@@ -82,36 +82,52 @@ where
 
 /// The whole life of an address. With an observer its incarnations are started by order; without one there is a single
 /// incarnation, and the address ends with it.
-pub(crate) async fn host<A, S>(
+///
+/// The address also ends if the future is dropped, polled or not.
+pub(crate) fn host<A, S>(
     cell: Arc<Cell<A::Msg>>,
     mut starter: S,
     observer: Option<Arc<dyn Observer>>,
-) where
+) -> impl Future<Output = ()> + Send
+where
     A: Actor,
     S: Starter<A>,
 {
-    let mut tenancy = Tenancy {
-        consumer: cell
-            .queue
-            .consume()
-            .expect("an address is hosted once, when it is made"),
-        cell: &cell,
-        observer: observer.as_deref(),
-        running: None,
-    };
-    loop {
-        match tenancy.next_order().await {
-            Order::Start => {}
-            Order::Retire => break,
+    let deed = Deed(Some(cell));
+    async move {
+        let cell = deed.claim();
+        let mut tenancy = Tenancy::begin(&cell, observer.as_deref());
+        loop {
+            match tenancy.next_order().await {
+                Order::Start => {}
+                Order::Retire => break,
+            }
+            let exit = incarnation::<A, S>(&cell, &mut tenancy, &mut starter).await;
+            tenancy.running = None;
+            match tenancy.observer {
+                Some(observer) => observer.on_life(exit),
+                None => break,
+            }
         }
-        let exit = incarnation::<A, S>(&cell, &mut tenancy, &mut starter).await;
-        tenancy.running = None;
-        match tenancy.observer {
-            Some(observer) => observer.on_life(exit),
-            None => break,
+        // The tenancy's drop ends the address.
+    }
+}
+
+/// An address whose task has not been polled yet.
+struct Deed<M>(Option<Arc<Cell<M>>>);
+
+impl<M> Deed<M> {
+    fn claim(mut self) -> Arc<Cell<M>> {
+        self.0.take().expect("a deed is claimed once")
+    }
+}
+
+impl<M> Drop for Deed<M> {
+    fn drop(&mut self) {
+        if let Some(cell) = &self.0 {
+            drop(Tenancy::begin(cell, None));
         }
     }
-    // The tenancy's drop ends the address.
 }
 
 enum Order {
@@ -128,7 +144,17 @@ struct Tenancy<'a, M> {
     running: Option<u64>,
 }
 
-impl<M> Tenancy<'_, M> {
+impl<'a, M> Tenancy<'a, M> {
+    fn begin(cell: &'a Cell<M>, observer: Option<&'a dyn Observer>) -> Self {
+        let consumer = cell.queue.consume();
+        Self {
+            cell,
+            consumer: consumer.expect("an address is hosted once, when it is made"),
+            observer,
+            running: None,
+        }
+    }
+
     async fn next_order(&mut self) -> Order {
         poll_fn(|cx| {
             let core = &self.cell.core;
