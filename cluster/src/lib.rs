@@ -1,1 +1,5 @@
 //! Gossip membership and remote references for Treewarden.
+#![forbid(unsafe_code)]
+
+pub mod membership;
+pub mod partition;

@@ -1,1 +1,3 @@
 //! Conformance, simulation and end-to-end tests of Treewarden.
+
+pub mod sim;

@@ -1,0 +1,129 @@
+//! News waiting to be piggybacked, least often sent first, newest first among those.
+//!
+//! A subject has at most one entry, so the queue is never longer than the table. What is sent is read from the table at that moment; newer
+//! news about the same subject therefore replace older ones and begin anew.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::table::Slot;
+
+/// Whom news are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Myself,
+    Member(Slot),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    transmits: u32,
+    stamp: Reverse<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Broadcasts {
+    entries: BTreeMap<Subject, (Rank, bool)>,
+    by_rank: BTreeSet<(Rank, Subject)>,
+    next_stamp: u64,
+}
+
+impl Broadcasts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How often the most-sent entry has been sent.
+    pub(super) fn transmits_max(&self) -> u32 {
+        self.by_rank.last().map_or(0, |(rank, _)| rank.transmits)
+    }
+
+    /// Queues news; a record that was waiting stays part of them.
+    pub(super) fn add(&mut self, subject: Subject, with_record: bool) {
+        let waiting = self.remove(subject);
+        let rank = Rank {
+            transmits: 0,
+            stamp: Reverse(self.next_stamp),
+        };
+        self.next_stamp += 1;
+        self.put(subject, rank, with_record || waiting);
+    }
+
+    fn put(&mut self, subject: Subject, rank: Rank, with_record: bool) {
+        self.entries.insert(subject, (rank, with_record));
+        self.by_rank.insert((rank, subject));
+    }
+
+    /// Drops an entry; true if a record was waiting in it.
+    pub(super) fn remove(&mut self, subject: Subject) -> bool {
+        let Some((rank, with_record)) = self.entries.remove(&subject) else {
+            return false;
+        };
+        self.by_rank.remove(&(rank, subject));
+        with_record
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.by_rank.clear();
+    }
+
+    /// The first `limit` entries in order, with whether their record goes along.
+    pub(super) fn first(&self, limit: usize) -> Vec<(Subject, bool)> {
+        self.by_rank
+            .iter()
+            .take(limit)
+            .map(|(_, subject)| {
+                (
+                    *subject,
+                    self.entries.get(subject).is_some_and(|entry| entry.1),
+                )
+            })
+            .collect()
+    }
+
+    /// Counts a transmission, the last of `transmits_allowed` of which ends the entry.
+    pub(super) fn sent(&mut self, subject: Subject, transmits_allowed: u32) {
+        let Some((rank, with_record)) = self.entries.get(&subject).copied() else {
+            return;
+        };
+        self.remove(subject);
+        let rank = Rank {
+            transmits: rank.transmits + 1,
+            ..rank
+        };
+        if rank.transmits < transmits_allowed {
+            self.put(subject, rank, with_record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_ends_after_its_transmissions() {
+        let mut queue = Broadcasts::default();
+        queue.add(Subject::Myself, true);
+        queue.sent(Subject::Myself, 2);
+        assert_eq!((queue.len(), queue.transmits_max()), (1, 1));
+        queue.sent(Subject::Myself, 2);
+        assert!(queue.is_empty());
+        assert_eq!(queue.first(4), []);
+    }
+
+    #[test]
+    fn newer_news_begin_anew_and_keep_a_waiting_record() {
+        let mut queue = Broadcasts::default();
+        queue.add(Subject::Myself, true);
+        queue.sent(Subject::Myself, 9);
+        queue.add(Subject::Myself, false);
+        assert_eq!(queue.transmits_max(), 0);
+        assert_eq!(queue.first(4), [(Subject::Myself, true)]);
+    }
+}

@@ -1,0 +1,128 @@
+//! What the machine tells its owner.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claim::{DownReason, State};
+use super::identity::{NodeId, NodeName};
+use super::metadata::Record;
+
+/// One datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub to: SocketAddr,
+    /// What; at most [`packet_bytes_max`](super::Config::packet_bytes_max) bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A row of the table, for readers.
+#[derive(Clone, Debug)]
+pub struct MemberInfo {
+    /// Which process of which node.
+    pub id: NodeId,
+    /// What is believed of it.
+    pub state: State,
+    /// The subject's own counter.
+    pub incarnation: u64,
+    /// Address and metadata.
+    pub record: Arc<Record>,
+    /// Since when it has this state, in the machine's running time.
+    pub since: Duration,
+}
+
+/// A change of the view. Of one member they come in the order in which they happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A boot was seen for the first time.
+    MemberJoined(MemberInfo),
+    /// Its address or metadata changed.
+    MemberUpdated(MemberInfo),
+    /// A probe by `accuser` was not answered. It still counts as a working member.
+    MemberSuspected {
+        /// Whom.
+        id: NodeId,
+        /// By whom.
+        accuser: NodeName,
+    },
+    /// The suspicion was refuted before it ended.
+    SuspicionRefuted {
+        /// Who refuted.
+        id: NodeId,
+    },
+    /// A suspicion ended without refutation. Reversible.
+    MemberUnreachable {
+        /// Whom.
+        id: NodeId,
+        /// At whose table.
+        accuser: NodeName,
+    },
+    /// An unreachable member refuted: it is back.
+    MemberReachable {
+        /// Who.
+        id: NodeId,
+    },
+    /// Terminal for this boot.
+    MemberDown {
+        /// Who.
+        id: NodeId,
+        /// Why.
+        reason: DownReason,
+        /// Who decided.
+        decider: NodeName,
+    },
+    /// This machine has spoken with another member for the first time in this boot.
+    Joined {
+        /// With whom.
+        via: NodeId,
+    },
+    /// Others suspected this machine and it refuted with a greater incarnation.
+    Refuted {
+        /// The new incarnation.
+        incarnation: u64,
+        /// Who accused.
+        accuser: NodeName,
+    },
+    /// This boot is over: the machine has stopped taking part. It waits for a chance to rejoin unless it left.
+    SelfDown {
+        /// Why.
+        reason: DownReason,
+        /// Who decided.
+        decider: NodeName,
+    },
+    /// After [`Event::SelfDown`]: a part of the cluster that counts can be reached. Call [`rejoin`](super::Machine::rejoin) with a
+    /// greater boot to come back.
+    RejoinPossible,
+    /// The word of leaving has been spread as far as it will be; the owner may stop.
+    LeaveComplete,
+    /// Timers were handled late by `late`: the process did not run. The lost time counts against nobody.
+    Paused {
+        /// How late.
+        late: Duration,
+    },
+}
+
+/// Counters since the machine was made. They only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets made.
+    pub packets_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Packets that were understood.
+    pub packets_received: u64,
+    /// Packets that were refused, with no effect on the state.
+    pub packets_refused: u64,
+    /// Probes that had no answer by their end.
+    pub probes_failed: u64,
+    /// Accusations of this member that it refuted.
+    pub refutations: u64,
+    /// Exchanges of anti-entropy begun here.
+    pub syncs_started: u64,
+    /// Members that were not taken in because the table is full.
+    pub members_refused: u64,
+    /// Times that a pause was noticed.
+    pub pauses: u64,
+}

@@ -1,0 +1,167 @@
+//! Making packets, and filling them with news.
+
+use std::net::SocketAddr;
+
+use super::{Life, Machine};
+use crate::membership::broadcasts::Subject;
+use crate::membership::claim::State;
+use crate::membership::event::Transmit;
+use crate::membership::table::{Group, Slot};
+use crate::membership::timers::Timer;
+use crate::membership::wire::{Body, Header, PacketWriter, Phase};
+
+/// After so many updates that did not fit, a packet counts as full.
+const MISFITS_MAX: usize = 3;
+/// No update is shorter.
+const UPDATE_BYTES_LEAST: usize = 12;
+
+/// What a packet asks and gives besides its body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extras {
+    /// The receiver shall send its record.
+    pub(super) introduce: bool,
+    /// This member's record goes along.
+    pub(super) own_record: bool,
+}
+
+impl Machine {
+    pub(super) fn header(&self, introduce: bool) -> Header {
+        let phase = match self.life {
+            Life::Up => Phase::Up,
+            Life::Leaving | Life::Left => Phase::Leaving,
+            Life::Downed(_) => Phase::Downed,
+        };
+        let quorate = self.live_count() > self.unreachable_count();
+        Header {
+            from: self.id.clone(),
+            phase,
+            introduce,
+            quorate,
+            digest: self.digest(),
+        }
+    }
+
+    /// Sends a packet, with as many news as fit. What the receiver stands accused of goes first (Lifeguard's buddy system): an accused
+    /// member has to hear of it at the first opportunity.
+    pub(super) fn send(
+        &mut self,
+        to: SocketAddr,
+        receiver: Option<Slot>,
+        body: &Body,
+        extras: Extras,
+    ) {
+        let mut packet = PacketWriter::new(
+            &self.header(extras.introduce),
+            body,
+            self.config.packet_bytes_max,
+        );
+        if let Some(member) = receiver.and_then(|slot| self.table.get(slot)) {
+            let tell = match member.state() {
+                State::Alive => false,
+                State::Suspect => self.config.lifeguard.buddy,
+                State::Unreachable | State::Down(_) => true,
+            };
+            if tell {
+                packet.push(&member.update(false));
+            }
+        }
+        if extras.own_record {
+            packet.push(&self.own_update(true));
+        }
+        if self.takes_part() {
+            self.fill(&mut packet);
+        } else {
+            packet.push(&self.own_update(false)); // others need not find out by themselves
+        }
+        self.transmit(to, packet);
+    }
+
+    pub(super) fn transmit(&mut self, to: SocketAddr, packet: PacketWriter) {
+        let bytes = packet.finish();
+        self.stats.packets_sent += 1;
+        self.stats.bytes_sent += bytes.len() as u64;
+        self.transmits.push_back(Transmit { to, bytes });
+    }
+
+    fn fill(&mut self, packet: &mut PacketWriter) {
+        if self.broadcasts.is_empty() {
+            return;
+        }
+        let allowed = self.config.retransmits(self.live_count());
+        let mut misfits = 0;
+        for (subject, with_record) in self.broadcasts.first(packet.room() / UPDATE_BYTES_LEAST) {
+            let update = match subject {
+                Subject::Myself => Some(self.own_update(with_record)),
+                Subject::Member(slot) => self
+                    .table
+                    .get(slot)
+                    .map(|member| member.update(with_record)),
+            };
+            match update {
+                None => drop(self.broadcasts.remove(subject)),
+                Some(update) if packet.push(&update) => self.broadcasts.sent(subject, allowed),
+                Some(_) => misfits += 1,
+            }
+            if misfits == MISFITS_MAX {
+                break;
+            }
+        }
+    }
+
+    /// Queues news and sees to it that they go out.
+    pub(super) fn broadcast(&mut self, subject: Subject, with_record: bool) {
+        self.broadcasts.add(subject, with_record);
+        self.arm_gossip();
+    }
+
+    /// The first news after a silence go out at once, later ones wait for the interval.
+    pub(super) fn arm_gossip(&mut self) {
+        if self.timers.get(Timer::Gossip).is_none() && !self.broadcasts.is_empty() {
+            let earliest = self
+                .gossiped_at
+                .map_or(self.now, |at| at + self.config.gossip_interval);
+            self.timers.set(Timer::Gossip, earliest.max(self.now));
+        }
+    }
+
+    /// One round: the same news to a few random members.
+    pub(super) fn gossip(&mut self) {
+        if self.table.group(Group::Live).is_empty() {
+            return; // a first member brings news of its own, which set the timer again
+        }
+        self.gossiped_at = Some(self.now);
+        for slot in self.choose_live(self.config.gossip_fanout, None) {
+            if self.broadcasts.is_empty() {
+                break;
+            }
+            if let Some(addr) = self.table.get(slot).map(|member| member.record.addr) {
+                self.send(addr, Some(slot), &Body::Gossip, Extras::default());
+            }
+        }
+        self.arm_gossip();
+    }
+
+    /// A packet of news for one receiver.
+    pub(super) fn send_gossip(&mut self, to: SocketAddr, receiver: Option<Slot>) {
+        self.send(to, receiver, &Body::Gossip, Extras::default());
+    }
+
+    /// Up to `count` different live members other than `except`, at random.
+    pub(super) fn choose_live(&mut self, count: usize, except: Option<Slot>) -> Vec<Slot> {
+        let live = self.table.group(Group::Live);
+        let mut chosen: Vec<Slot> = Vec::with_capacity(count);
+        if live.len() <= count * 2 {
+            chosen.extend(live.iter().filter(|slot| Some(**slot) != except));
+            self.rng.shuffle(&mut chosen);
+            chosen.truncate(count);
+            return chosen;
+        }
+        while chosen.len() < count {
+            let slot = live[self.rng.below(live.len())];
+            if Some(slot) != except && !chosen.contains(&slot) {
+                chosen.push(slot);
+            }
+        }
+        chosen
+    }
+}
