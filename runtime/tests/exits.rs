@@ -215,18 +215,6 @@ async fn a_monitoring_actor_hears_of_the_end_after_what_the_subject_had_sent() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_place_of_a_panic_is_known_if_it_was_asked_for() {
-    treewarden_runtime::record_panic_locations();
-    let actor = system().spawn(Puppet::default());
-    actor.try_tell(Msg::PanicWith("here")).unwrap();
-    let ExitReason::Panicked(panic) = soon(actor.closed()).await else {
-        panic!("it panicked");
-    };
-    assert_eq!(panic.message(), "here");
-    assert!(panic.location().unwrap().contains("common/mod.rs:"));
-}
-
 #[test]
 fn dropping_the_runtime_ends_what_it_ran_and_says_so() {
     let system = system();
