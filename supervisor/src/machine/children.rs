@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn start_order_survives_removal_and_reuse_of_slots() {
         let mut children = Children::new(true);
-        let mut add =
+        let add =
             |children: &mut Children<(), ()>, id: &str| children.push(ChildSpec::worker(id), ());
         let keys: Vec<_> = ["a", "b", "c"]
             .map(|id| add(&mut children, id).expect("the id is free"))

@@ -71,7 +71,7 @@ pub(crate) fn script(seed: u64) -> String {
             0..=5 => format!("exit {id} {}", random.pick(&REASONS)),
             6 | 7 if !dynamic => format!("tick {}s", 1 + random.below(4)),
             8 | 9 if !dynamic => format!("add {}", child(&mut random, id, true)),
-            0..=9 => match fresh_ids.next() {
+            6..=9 => match fresh_ids.next() {
                 Some(id) => format!("add {}", child(&mut random, id, true)),
                 None => "tick 1s".into(),
             },
