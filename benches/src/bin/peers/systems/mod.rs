@@ -16,6 +16,7 @@ pub(crate) mod erlang;
 mod kameo;
 mod ractor;
 mod tokio_channel;
+mod treewarden;
 mod xtra;
 
 /// A system under measurement.
@@ -87,7 +88,6 @@ impl System {
             System::ActixOne if kind == RuntimeKind::Current => false,
             // A panic is the end of the actor, of actix's whole arbiter: neither restarts it.
             System::Actix | System::ActixOne | System::Xtra => measurement != Measurement::Crash,
-            System::Treewarden => false,
             _ => true,
         }
     }
@@ -122,13 +122,14 @@ impl System {
         scale: Scale,
     ) -> Option<Vec<(Workload, f64)>> {
         match self {
+            System::Treewarden => measure::<treewarden::Treewarden>(measurement, kind, scale),
             System::Ractor => measure::<ractor::Ractor>(measurement, kind, scale),
             System::Kameo => measure::<kameo::Kameo>(measurement, kind, scale),
             System::Actix => measure::<actix::Actix<2>>(measurement, kind, scale),
             System::ActixOne => measure::<actix::Actix<1>>(measurement, kind, scale),
             System::Xtra => measure::<xtra::Xtra>(measurement, kind, scale),
             System::Tokio => measure::<tokio_channel::TokioChannel>(measurement, kind, scale),
-            System::Treewarden | System::Erlang | System::ErlangGen => None,
+            System::Erlang | System::ErlangGen => None,
         }
     }
 }

@@ -1,0 +1,208 @@
+//! Treewarden: one message type for each actor, bounded mailboxes, `tell(..).await` and `ask`.
+
+use std::panic::panic_any;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use treewarden_runtime::host::{HostHandle, HostSpec, Life, Observer};
+use treewarden_runtime::{
+    Actor, ActorRef, AddressState, Context, ExitReason, Failure, Mailbox, Reply, SpawnOptions,
+    System,
+};
+
+use crate::goal::Goal;
+use crate::peer::{self, Payload, Peer, Tally};
+use crate::workload::CAPACITY;
+
+pub(crate) struct Treewarden;
+
+fn system() -> &'static System {
+    static SYSTEM: OnceLock<System> = OnceLock::new();
+    SYSTEM.get_or_init(|| System::new("peers"))
+}
+
+fn spawn<A: Actor>(actor: A) -> ActorRef<A::Msg> {
+    let options = SpawnOptions::new().mailbox(Mailbox::bounded(CAPACITY));
+    system()
+        .spawn_with(options, actor)
+        .expect("no name to clash")
+}
+
+struct Counter<P>(Tally, std::marker::PhantomData<P>);
+
+pub(crate) enum CounterMsg<P> {
+    Add(P),
+    Get(P, Reply<u64>),
+}
+
+impl<P: Payload> Actor for Counter<P> {
+    type Msg = CounterMsg<P>;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: CounterMsg<P>, _: &mut Context<Self>) -> Result<(), Failure> {
+        match msg {
+            CounterMsg::Add(payload) => self.0.count(&payload),
+            CounterMsg::Get(payload, reply) => reply.send(self.0.answer(&payload)),
+        }
+        Ok(())
+    }
+}
+
+struct Relay {
+    next: Option<ActorRef<RelayMsg>>,
+    goal: Goal,
+}
+
+pub(crate) enum RelayMsg {
+    Link(ActorRef<RelayMsg>),
+    Pass(u64),
+}
+
+impl Actor for Relay {
+    type Msg = RelayMsg;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: RelayMsg, _: &mut Context<Self>) -> Result<(), Failure> {
+        match (msg, &self.next) {
+            (RelayMsg::Link(to), _) => self.next = Some(to),
+            (RelayMsg::Pass(hops @ 1..), Some(next)) => next.tell(RelayMsg::Pass(hops - 1)).await?,
+            (RelayMsg::Pass(_), _) => self.goal.arrive(),
+        }
+        Ok(())
+    }
+}
+
+struct Idle(peer::Life);
+
+impl Actor for Idle {
+    type Msg = u64;
+    type Error = Failure;
+
+    async fn started(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.0.started.arrive();
+        Ok(())
+    }
+
+    async fn handle(&mut self, _: u64, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn stopped(&mut self, _: &ExitReason, _: &mut Context<Self>) {
+        self.0.stopped.arrive();
+    }
+}
+
+struct Fragile {
+    incarnation: u64,
+}
+
+enum FragileMsg {
+    Crash,
+    Incarnation(Reply<u64>),
+}
+
+impl Actor for Fragile {
+    type Msg = FragileMsg;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: FragileMsg, _: &mut Context<Self>) -> Result<(), Failure> {
+        match msg {
+            FragileMsg::Crash => panic_any("asked to crash"),
+            FragileMsg::Incarnation(reply) => reply.send(self.incarnation),
+        }
+        Ok(())
+    }
+}
+
+/// Starts the next incarnation after every exit.
+#[derive(Default)]
+struct Restarter {
+    child: OnceLock<HostHandle>,
+}
+
+impl Observer for Restarter {
+    fn on_life(&self, event: Life) {
+        if let (Life::Exited { .. }, Some(child)) = (event, self.child.get()) {
+            child.mark(AddressState::Restarting);
+            child.start();
+        }
+    }
+}
+
+impl Peer for Treewarden {
+    type Counter<P: Payload> = ActorRef<CounterMsg<P>>;
+    type Relay = ActorRef<RelayMsg>;
+    type Idle = ActorRef<u64>;
+
+    async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
+        spawn(Counter(tally, std::marker::PhantomData))
+    }
+
+    async fn tells<P: Payload>(to: Self::Counter<P>, count: u64) {
+        for number in 0..count {
+            to.tell(CounterMsg::Add(P::new(number)))
+                .await
+                .expect("the counter lives");
+        }
+    }
+
+    async fn asks(to: Self::Counter<u64>, count: u64) {
+        for number in 0..count {
+            to.ask(|reply| CounterMsg::Get(number, reply))
+                .await
+                .expect("the counter answers");
+        }
+    }
+
+    async fn fan_out(to: &[Self::Counter<u64>]) {
+        for counter in to {
+            counter
+                .tell(CounterMsg::Add(1))
+                .await
+                .expect("the counter lives");
+        }
+    }
+
+    async fn relay(goal: Goal) -> Self::Relay {
+        spawn(Relay { next: None, goal })
+    }
+
+    async fn link(from: &Self::Relay, to: Self::Relay) {
+        from.tell(RelayMsg::Link(to)).await.expect("the ring lives");
+    }
+
+    async fn pass(to: &Self::Relay, hops: u64) {
+        to.tell(RelayMsg::Pass(hops)).await.expect("the ring lives");
+    }
+
+    async fn idle(life: peer::Life) -> Self::Idle {
+        spawn(Idle(life))
+    }
+
+    async fn stop(idle: Self::Idle) {
+        idle.stop();
+    }
+
+    async fn crashes(count: usize) -> Option<Vec<Duration>> {
+        let restarter = Arc::new(Restarter::default());
+        let spec = HostSpec::new("/fragile").mailbox(Mailbox::bounded(CAPACITY));
+        let make = |init: treewarden_runtime::Init<FragileMsg>| async move {
+            Ok(Some(Fragile {
+                incarnation: init.incarnation(),
+            }))
+        };
+        let (fragile, child) = system()
+            .host(spec, make, restarter.clone())
+            .expect("no dispatcher is named");
+        restarter.child.get_or_init(|| child).start();
+        let mut times = Vec::with_capacity(count);
+        for crash in 1..=count as u64 {
+            let start = Instant::now();
+            fragile.tell(FragileMsg::Crash).await.expect("restarted");
+            let incarnation = fragile.ask(FragileMsg::Incarnation).await.expect("answers");
+            times.push(start.elapsed());
+            assert_eq!(incarnation, crash + 1);
+        }
+        Some(times)
+    }
+}
