@@ -8,21 +8,25 @@
 //! * Messages pushed by [`force_push`](Locked::force_push) sit in slots reserved elsewhere: they count neither against
 //!   capacity nor weight, and are never displaced.
 //! * While senders wait in line, others are refused or join the end of the line.
-//! * Senders are served when half the room is free, or at once by [`serve`](Locked::serve).
+//! * Senders are served when half the room is free, or when the consumer pauses.
 //!
-//! Messages leave in one place, [`pop`](Locked::pop): that is where a policy at the exit (waiting time) belongs.
+//! Messages leave in one place, [`pop`](LockedConsumer::pop): that is where a policy at the exit (waiting time) belongs.
 
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
+use super::claim::{Claim, Claimed};
 use super::config::{QueueConfig, Weigher};
 use super::policy::{MailboxLoad, OnFull, Policy};
-use super::queue::{Batch, Joined, Pushed, Rejected, Stop};
+use super::queue::{Batch, Joined, Pushed, Rejected, Stop, wake_all};
+use super::signal::Signal;
 use super::sync::{Mutex, lock};
 use super::wait::{WaitKey, WaitList};
 
 /// See the [module](self).
 pub(super) struct Locked<T> {
+    signal: Signal,
+    claim: Claim,
     capacity: usize,
     policy: Policy,
     weigher: Option<Weigher<T>>,
@@ -64,6 +68,8 @@ impl<T> Locked<T> {
             waiters: WaitList::new(),
         };
         Self {
+            signal: Signal::new(),
+            claim: Claim::new(),
             capacity,
             policy,
             weigher,
@@ -71,10 +77,19 @@ impl<T> Locked<T> {
         }
     }
 
+    pub(super) fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
     // Senders.
 
-    /// Does not notify the consumer: the caller does.
     pub(super) fn try_push(&self, value: T) -> Result<Pushed<T>, Rejected<T>> {
+        let pushed = self.push_if_room(value)?;
+        self.signal.notify();
+        Ok(pushed)
+    }
+
+    fn push_if_room(&self, value: T) -> Result<Pushed<T>, Rejected<T>> {
         let message = self.weighed(value)?;
         let mut decided = match &self.policy {
             Policy::BuiltIn(overflow) => Some(overflow.decision()),
@@ -114,17 +129,21 @@ impl<T> Locked<T> {
     }
 
     pub(super) fn force_push(&self, value: T) -> Result<(), T> {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Err(value);
+        let message = Weighed {
+            value,
+            weight_bytes: 0,
+        };
+        {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return Err(message.value);
+            }
+            state.entries.push_back(Entry {
+                message,
+                reserved: true,
+            });
         }
-        state.entries.push_back(Entry {
-            message: Weighed {
-                value,
-                weight_bytes: 0,
-            },
-            reserved: true,
-        });
+        self.signal.notify();
         Ok(())
     }
 
@@ -155,15 +174,18 @@ impl<T> Locked<T> {
     /// Enters the line, unless there is room by now. Does not ask the policy again.
     pub(super) fn join_wait(&self, value: T, waker: &Waker) -> Result<Joined, Rejected<T>> {
         let message = self.weighed(value)?;
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Err(Rejected::Closed(message.value));
-        }
-        if state.waiters.is_empty() && self.fits(&state, message.weight_bytes) {
+        {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return Err(Rejected::Closed(message.value));
+            }
+            if !state.waiters.is_empty() || !self.fits(&state, message.weight_bytes) {
+                return Ok(Joined::Waiting(state.waiters.join(message, waker)));
+            }
             state.push(message);
-            return Ok(Joined::Queued);
         }
-        Ok(Joined::Waiting(state.waiters.join(message, waker)))
+        self.signal.notify();
+        Ok(Joined::Queued)
     }
 
     pub(super) fn poll_wait(&self, key: &WaitKey, waker: &Waker) -> Poll<Result<(), T>> {
@@ -172,8 +194,17 @@ impl<T> Locked<T> {
     }
 
     pub(super) fn cancel_wait(&self, key: &WaitKey) -> Option<T> {
-        let cancelled = lock(&self.state).waiters.cancel(key);
-        cancelled.map(|(message, _waker)| message.value)
+        let ((message, _waker), wakers) = {
+            let mut state = lock(&self.state);
+            let cancelled = state.waiters.cancel(key)?;
+            // A heavy message may have held up lighter ones behind it.
+            (cancelled, self.serve_in(&mut state))
+        };
+        if !wakers.is_empty() {
+            self.signal.notify();
+            wake_all(wakers);
+        }
+        Some(message.value)
     }
 
     // Life.
@@ -199,47 +230,12 @@ impl<T> Locked<T> {
         lock(&self.state).entries.len()
     }
 
-    // The consumer.
-
-    pub(super) fn pop(&self) -> Option<T> {
-        let (value, wakers) = {
-            let mut state = lock(&self.state);
-            let Entry { message, reserved } = state.entries.pop_front()?;
-            if !reserved {
-                state.ordinary -= 1;
-                state.weight_bytes -= message.weight_bytes;
-            }
-            let wakers = if !state.waiters.is_empty() && self.half_free(&state) {
-                self.serve_in(&mut state)
-            } else {
-                Vec::new()
-            };
-            (message.value, wakers)
-        };
-        wake_all(wakers);
-        Some(value)
-    }
-
-    /// Moves as many waiting messages into the queue as there is room for.
-    pub(super) fn serve(&self) {
-        let wakers = {
-            let mut state = lock(&self.state);
-            self.serve_in(&mut state)
-        };
-        wake_all(wakers);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        let state = lock(&self.state);
-        state.entries.is_empty() && state.waiters.is_empty()
-    }
-
-    pub(super) fn trim(&self) {
-        let mut state = lock(&self.state);
-        if state.entries.is_empty() {
-            state.entries = VecDeque::new();
-        }
-        state.waiters.trim();
+    pub(super) fn consume(&self) -> Option<LockedConsumer<'_, T>> {
+        let claimed = self.claim.take()?;
+        Some(LockedConsumer {
+            locked: self,
+            _claimed: claimed,
+        })
     }
 
     // Decisions.
@@ -314,6 +310,62 @@ impl<T> Locked<T> {
     }
 }
 
+/// The consumer.
+pub(super) struct LockedConsumer<'a, T> {
+    locked: &'a Locked<T>,
+    _claimed: Claimed<'a>,
+}
+
+impl<T> LockedConsumer<'_, T> {
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let locked = self.locked;
+        let (value, wakers) = {
+            let mut state = lock(&locked.state);
+            let Entry { message, reserved } = state.entries.pop_front()?;
+            if !reserved {
+                state.ordinary -= 1;
+                state.weight_bytes -= message.weight_bytes;
+            }
+            let wakers = if locked.half_free(&state) {
+                locked.serve_in(&mut state)
+            } else {
+                Vec::new()
+            };
+            (message.value, wakers)
+        };
+        wake_all(wakers);
+        Some(value)
+    }
+
+    /// Moves as many waiting messages into the queue as there is room for.
+    pub(super) fn publish(&mut self) {
+        let wakers = self.locked.serve_in(&mut lock(&self.locked.state));
+        wake_all(wakers);
+    }
+
+    pub(super) fn park(&mut self) -> bool {
+        self.publish();
+        let Locked { signal, state, .. } = self.locked;
+        signal.park();
+        let empty = {
+            let state = lock(state);
+            state.entries.is_empty() && state.waiters.is_empty()
+        };
+        if !empty {
+            signal.unpark();
+        }
+        empty
+    }
+
+    pub(super) fn trim(&mut self) {
+        let mut state = lock(&self.locked.state);
+        if state.entries.is_empty() {
+            state.entries = VecDeque::new();
+        }
+        state.waiters.trim();
+    }
+}
+
 impl<T> State<T> {
     fn push(&mut self, message: Weighed<T>) {
         self.ordinary += 1;
@@ -322,11 +374,5 @@ impl<T> State<T> {
             message,
             reserved: false,
         });
-    }
-}
-
-pub(super) fn wake_all(wakers: Vec<Waker>) {
-    for waker in wakers {
-        waker.wake();
     }
 }

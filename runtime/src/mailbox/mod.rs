@@ -5,25 +5,35 @@
 //! | `config` | [`Mailbox`]: capacity, weight and policy, as the user says them |
 //! | `policy` | [`Overflow`], [`OverflowPolicy`]: what a full mailbox does |
 //! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
-//! | `locked` | the queue behind a lock |
+//! | `fifo` | the block-linked queue without locks, for all that is first in, first out; `block` and `position` belong to it |
+//! | `locked` | the queue behind a lock, for the rest |
 //! | `wait` | the line of senders that wait for room |
 //! | `signal` | the wake-up flag of the consumer |
-//! | `sync` | `std` or `loom` |
+//! | `claim` | the right to consume |
+//! | `sync` | `std`, `loom` or `shuttle` |
 //!
 //! Each file states its rules before its code. This folder knows nothing of actors, tasks or tokio.
 
 // Until the run loop uses all of it.
 #![allow(dead_code, unused_imports)]
 
+mod block;
+mod claim;
 mod config;
+mod fifo;
 mod locked;
 mod policy;
+mod position;
 mod queue;
 mod signal;
 mod sync;
 mod wait;
 
-#[cfg(test)]
+#[cfg(all(test, treewarden_loom))]
+mod loom_tests;
+#[cfg(all(test, treewarden_shuttle))]
+mod shuttle_tests;
+#[cfg(all(test, not(any(treewarden_loom, treewarden_shuttle))))]
 mod tests;
 
 pub use config::{Mailbox, WeighsOtherMessages};

@@ -10,9 +10,10 @@ use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use super::config::QueueConfig;
-use super::locked::Locked;
+use super::fifo::{Denied, Fifo, FifoConsumer};
+use super::locked::{Locked, LockedConsumer};
+use super::policy::{OnFull, Overflow, Policy};
 use super::signal::Signal;
-use super::sync::atomic::{AtomicBool, Ordering};
 use super::wait::WaitKey;
 
 /// A message was queued.
@@ -49,6 +50,27 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
+    fn of(denied: Denied, overflow: Overflow) -> Stop {
+        match denied {
+            Denied::Closed => Stop::Closed,
+            Denied::Full => match overflow.decision() {
+                OnFull::Wait | OnFull::DropOldest => Stop::Full,
+                OnFull::Refuse => Stop::Refused,
+                OnFull::DropNewest => Stop::Dropped,
+            },
+        }
+    }
+
+    pub(super) fn with<T>(self, value: T) -> Rejected<T> {
+        match self {
+            Stop::Full => Rejected::Full(value),
+            Stop::Refused => Rejected::Refused(value),
+            Stop::Dropped => Rejected::Dropped(value),
+            Stop::TooHeavy => Rejected::TooHeavy(value),
+            Stop::Closed => Rejected::Closed(value),
+        }
+    }
+
     pub(crate) fn split<T>(rejected: Rejected<T>) -> (Stop, T) {
         match rejected {
             Rejected::Full(value) => (Stop::Full, value),
@@ -81,64 +103,90 @@ pub(crate) enum Joined {
 
 /// See the [module](self).
 pub(crate) struct Queue<T> {
-    signal: Signal,
-    consumed: AtomicBool,
-    locked: Box<Locked<T>>,
+    kind: Kind<T>,
+}
+
+enum Kind<T> {
+    /// Bounded by count or not at all, for policies that leave queued messages alone.
+    Fifo { fifo: Fifo<T>, overflow: Overflow },
+    /// Everything else. Boxed, because it is larger and rarer.
+    Locked(Box<Locked<T>>),
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new(config: QueueConfig<T>) -> Self {
-        Self {
-            signal: Signal::new(),
-            consumed: AtomicBool::new(false),
-            locked: Box::new(Locked::new(config)),
-        }
+        let kind = match (&config.policy, &config.weigher) {
+            (&Policy::BuiltIn(overflow), None) if overflow != Overflow::DropOldest => Kind::Fifo {
+                fifo: Fifo::new(config.capacity),
+                overflow,
+            },
+            _ => Kind::Locked(Box::new(Locked::new(config))),
+        };
+        Self { kind }
     }
 
     // Senders, from any thread.
 
     /// Queues a message if there is room and nobody waits for it, and wakes the consumer.
+    #[inline]
     pub(crate) fn try_push(&self, value: T) -> Result<Pushed<T>, Rejected<T>> {
-        let pushed = self.locked.try_push(value)?;
-        self.signal.notify();
-        Ok(pushed)
+        match &self.kind {
+            Kind::Fifo { fifo, overflow } => match fifo.try_push(value) {
+                Ok(()) => Ok(Pushed::Queued),
+                Err((denied, value)) => Err(Stop::of(denied, *overflow).with(value)),
+            },
+            Kind::Locked(locked) => locked.try_push(value),
+        }
     }
 
     /// Queues a message whose room was reserved elsewhere; it ignores capacity and the line. The message comes back if the
     /// queue is closed.
     pub(crate) fn force_push(&self, value: T) -> Result<(), T> {
-        self.locked.force_push(value)?;
-        self.signal.notify();
-        Ok(())
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.force_push(value),
+            Kind::Locked(locked) => locked.force_push(value),
+        }
     }
 
     /// Queues messages from the front as long as there is room; those that remain in `values` were not queued. Other
     /// senders' messages may come between them.
     pub(crate) fn push_all(&self, values: &mut VecDeque<T>) -> Batch<T> {
-        let batch = self.locked.push_all(values);
-        if batch.pushed > 0 {
-            self.signal.notify();
+        match &self.kind {
+            Kind::Fifo { fifo, overflow } => {
+                let (pushed, denied) = fifo.push_all(values);
+                let stop = denied.map(|denied| Stop::of(denied, *overflow));
+                Batch {
+                    pushed,
+                    displaced: Vec::new(),
+                    stop,
+                }
+            }
+            Kind::Locked(locked) => locked.push_all(values),
         }
-        batch
     }
 
     /// Enters the line of those that wait for room, after [`Rejected::Full`]. If there is room by now the message is queued.
     pub(crate) fn join_wait(&self, value: T, waker: &Waker) -> Result<Joined, Rejected<T>> {
-        let joined = self.locked.join_wait(value, waker)?;
-        if joined == Joined::Queued {
-            self.signal.notify();
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.join_wait(value, waker).map_err(Rejected::Closed),
+            Kind::Locked(locked) => locked.join_wait(value, waker),
         }
-        Ok(joined)
     }
 
     /// `Ok`: queued. `Err`: the queue closed, here is the message. The key is used up by either.
     pub(crate) fn poll_wait(&self, key: &WaitKey, waker: &Waker) -> Poll<Result<(), T>> {
-        self.locked.poll_wait(key, waker)
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.poll_wait(key, waker),
+            Kind::Locked(locked) => locked.poll_wait(key, waker),
+        }
     }
 
     /// Leaves the line. `Some`: the message was not queued, here it is. `None`: it had been queued.
     pub(crate) fn cancel_wait(&self, key: &WaitKey) -> Option<T> {
-        self.locked.cancel_wait(key)
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.cancel_wait(key),
+            Kind::Locked(locked) => locked.cancel_wait(key),
+        }
     }
 
     // Life, from any thread.
@@ -146,21 +194,33 @@ impl<T> Queue<T> {
     /// No push that begins after this returns succeeds; what is queued stays for the consumer; those in line get their
     /// messages back. Does not wake the consumer.
     pub(crate) fn close(&self) {
-        self.locked.close();
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.close(),
+            Kind::Locked(locked) => locked.close(),
+        }
     }
 
     /// Takes messages again.
     pub(crate) fn reopen(&self) {
-        self.locked.reopen();
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.reopen(),
+            Kind::Locked(locked) => locked.reopen(),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.locked.is_closed()
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.is_closed(),
+            Kind::Locked(locked) => locked.is_closed(),
+        }
     }
 
     /// Messages queued; while others push and pop, a number that was true a moment ago.
     pub(crate) fn len(&self) -> usize {
-        self.locked.len()
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.len(),
+            Kind::Locked(locked) => locked.len(),
+        }
     }
 
     /// Whether nothing is queued. It can have changed when this returns.
@@ -169,55 +229,72 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn signal(&self) -> &Signal {
-        &self.signal
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.signal(),
+            Kind::Locked(locked) => locked.signal(),
+        }
     }
 
     /// Becomes the consumer until the value is dropped; `None` while somebody else is. What one consumer did is visible to
-    /// the next.
+    /// the next. It need not be the actor: whoever gets it may, say, [`trim`](Consumer::trim) the queue of an idle actor.
     pub(crate) fn consume(&self) -> Option<Consumer<'_, T>> {
-        self.consumed
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
-        Some(Consumer { queue: self })
+        let kind = match &self.kind {
+            Kind::Fifo { fifo, .. } => ConsumerKind::Fifo(fifo.consume()?),
+            Kind::Locked(locked) => ConsumerKind::Locked(locked.consume()?),
+        };
+        Some(Consumer { kind })
     }
 }
 
 /// The right to take messages out. There is at most one for each queue.
 pub(crate) struct Consumer<'a, T> {
-    queue: &'a Queue<T>,
+    kind: ConsumerKind<'a, T>,
+}
+
+enum ConsumerKind<'a, T> {
+    Fifo(FifoConsumer<'a, T>),
+    Locked(LockedConsumer<'a, T>),
 }
 
 impl<T> Consumer<'_, T> {
-    /// The oldest message.
+    /// The oldest message. `None`: nothing is queued (a sender in the middle of a push is waited for).
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.queue.locked.pop()
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.pop(),
+            ConsumerKind::Locked(consumer) => consumer.pop(),
+        }
     }
 
     /// Lets senders see all the room there is and serves those in line: before the consumer pauses with messages left.
     pub(crate) fn publish(&mut self) {
-        self.queue.locked.serve();
-    }
-
-    /// `true`: nothing is queued and the next message wakes the registered waker, so the caller may return `Pending`.
-    /// `false`: go on.
-    pub(crate) fn park(&mut self) -> bool {
-        self.publish();
-        self.queue.signal.park();
-        let empty = self.queue.locked.is_empty();
-        if !empty {
-            self.queue.signal.unpark();
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.publish(),
+            ConsumerKind::Locked(consumer) => consumer.publish(),
         }
-        empty
     }
 
-    /// Gives memory back if the queue is empty.
+    /// Publishes and gets ready to sleep. `true`: nothing is queued and the next message wakes the registered waker, so the
+    /// caller may return `Pending`. `false`: go on.
+    pub(crate) fn park(&mut self) -> bool {
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.park(),
+            ConsumerKind::Locked(consumer) => consumer.park(),
+        }
+    }
+
+    /// Gives memory back if the queue is empty. The next message allocates again, so this is for an actor that has been idle
+    /// for a while; parking alone keeps one block.
     pub(crate) fn trim(&mut self) {
-        self.queue.locked.trim();
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.trim(),
+            ConsumerKind::Locked(consumer) => consumer.trim(),
+        }
     }
 }
 
-impl<T> Drop for Consumer<'_, T> {
-    fn drop(&mut self) {
-        self.queue.consumed.store(false, Ordering::Release);
+pub(super) fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
     }
 }

@@ -6,10 +6,7 @@ use std::task::{Poll, Waker};
 use super::*;
 
 fn queue(mailbox: Mailbox) -> Queue<u32> {
-    mailbox
-        .queue_config::<u32, u32>(|value| value)
-        .map(Queue::new)
-        .expect("weighs u32")
+    queue_of(&mailbox)
 }
 
 /// Every mailbox in which senders wait, all with room for `capacity` messages.
