@@ -1,1 +1,36 @@
-//! Breakers, retries, budgets, limiters and fallbacks that need no actor.
+//! Policies that keep a caller useful while what it calls is failing, slow or overloaded. None of them needs an actor.
+//!
+//! Every folder has the same shape, so that learning one teaches the rest:
+//!
+//! - `config.rs`: a builder with defaults, and bounds that [`ConfigError`] names;
+//! - `machine.rs`: the policy, which is told the time (`now`) and handed its randomness, and never waits;
+//! - `shell.rs`: async convenience that sleeps or times out by tokio's clock, so that paused time works
+//!   (feature `tokio`);
+//! - the folder's documentation: where the policy comes from, its defaults, and when not to use it.
+//!
+//! | to | use |
+//! |---|---|
+//! | wait between attempts | [`backoff`] |
+//! | try again, a bounded number of times | [`retry`] |
+//! | keep retries of many callers from becoming the load | [`budget`] |
+//! | stop calling what keeps failing | [`breaker`] |
+//!
+//! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
+//! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
+//! having passed. Random values are `u64`, uniform over the whole range; [`Dice`] makes them from a seed.
+//!
+//! What this crate does not do: it spawns nothing, logs nothing, has no global state, and reads no clock outside the
+//! shells.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod backoff;
+
+mod bounds;
+mod dice;
+#[cfg(test)]
+mod testing;
+
+pub use bounds::ConfigError;
+pub use dice::Dice;
