@@ -26,11 +26,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backoff;
+pub mod budget;
 
 mod bounds;
 mod dice;
+mod sync_ext;
 #[cfg(test)]
 mod testing;
+mod window;
 
 pub use bounds::ConfigError;
 pub use dice::Dice;
