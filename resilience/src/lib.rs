@@ -13,7 +13,6 @@
 //! | wait between attempts | [`backoff`] |
 //! | try again, a bounded number of times | [`retry`] |
 //! | keep retries of many callers from becoming the load | [`budget`] |
-//! | stop calling what keeps failing | [`breaker`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -27,6 +26,8 @@
 
 pub mod backoff;
 pub mod budget;
+pub mod idempotency;
+pub mod retry;
 
 mod bounds;
 mod dice;
@@ -37,3 +38,4 @@ mod window;
 
 pub use bounds::ConfigError;
 pub use dice::Dice;
+pub use idempotency::IdempotencyKey;

@@ -7,7 +7,7 @@
 //!
 //! **When not to use it.** When the server says when to come back, obey it ([`retry`](crate::retry) does). Backoff spreads
 //! attempts in time but hardly lowers how many there are while new work keeps arriving: that needs a
-//! [`budget`](crate::budget) or a [`breaker`](crate::breaker).
+//! [`budget`](crate::budget).
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,0 +1,5 @@
+//! Keys that name an operation.
+
+mod key;
+
+pub use key::IdempotencyKey;
