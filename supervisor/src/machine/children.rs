@@ -241,10 +241,7 @@ impl<H, R> Children<H, R> {
         }
         self.len += 1;
         self.supervisors += usize::from(spec.role == ChildRole::Supervisor);
-        let slot = &mut self.slots[index as usize];
-        slot.earlier = self.last;
-        slot.later = NONE;
-        slot.child = Some(Child {
+        self.slots[index as usize].child = Some(Child {
             spec,
             handle,
             generation: 0,
@@ -256,11 +253,7 @@ impl<H, R> Children<H, R> {
             ended_with: None,
             backoff_timer: None,
         });
-        match self.last {
-            NONE => self.first = index,
-            last => self.slots[last as usize].later = index,
-        }
-        self.last = index;
+        self.link_last(index);
         Some(self.key(index))
     }
 
@@ -338,13 +331,31 @@ impl<H, R> Children<H, R> {
             .filter_map(|key| self.get(key).map(|child| (key, child)))
     }
 
-    /// All handles, in start order.
-    pub(crate) fn into_handles(mut self) -> Vec<(ChildSpec, H)> {
-        let mut handles = Vec::with_capacity(self.len);
-        while let Some(child) = self.first().and_then(|key| self.remove(key)) {
-            handles.push((child.spec, child.handle));
+    /// Links the children in another order; those that `order` does not name follow in their old order.
+    pub(crate) fn reorder(&mut self, order: &[ChildKey]) {
+        let mut linked = vec![false; self.slots.len()];
+        let mut in_order = Vec::with_capacity(self.len);
+        let old_order: Vec<_> = self.iter_in_start_order().map(|(key, _)| key).collect();
+        for key in order.iter().copied().chain(old_order) {
+            if self.get(key).is_some() && !std::mem::replace(&mut linked[key.index()], true) {
+                in_order.push(key.index);
+            }
         }
-        handles
+        (self.first, self.last) = (NONE, NONE);
+        for index in in_order {
+            self.link_last(index);
+        }
+    }
+
+    fn link_last(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.earlier = self.last;
+        slot.later = NONE;
+        match self.last {
+            NONE => self.first = index,
+            last => self.slots[last as usize].later = index,
+        }
+        self.last = index;
     }
 
     fn some_key(&self, index: u32) -> Option<ChildKey> {
@@ -379,6 +390,10 @@ mod tests {
         let keys: Vec<_> = ["a", "b", "c"]
             .map(|id| add(&mut children, id).expect("the id is free"))
             .into();
+        children.reorder(&[keys[2]]);
+        assert_eq!(ids(&children), "c a b");
+        children.reorder(&keys);
+        assert_eq!(ids(&children), "a b c");
         assert!(children.remove(keys[1]).is_some());
         assert_eq!(ids(&children), "a c");
         let d = add(&mut children, "d").expect("the id is free");

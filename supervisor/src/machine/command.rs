@@ -12,6 +12,8 @@ use super::{CallId, ChildKey, ChildRole, SpecError, Status};
 pub struct Timer {
     /// Never used twice by one machine.
     pub sequence: u64,
+    /// When it is due, on the clock of `now`.
+    pub at: Duration,
     pub(crate) subject: TimerSubject,
 }
 
@@ -57,12 +59,10 @@ pub enum Command<H, R> {
         /// The incarnation.
         generation: u64,
     },
-    /// Send `TimerFired` at this time.
+    /// Send `TimerFired` when the timer is due.
     SetTimer {
         /// The timer.
         timer: Timer,
-        /// When, on the clock of `now`.
-        at: Duration,
     },
     /// The timer is not needed any more. Firing it all the same does no harm.
     CancelTimer {
@@ -97,8 +97,13 @@ pub enum Command<H, R> {
     },
     /// The children have been started: the supervisor itself counts as started.
     Ready,
-    /// Something worth knowing happened.
-    Report(Report<R>),
+    /// Something worth knowing happened to a child.
+    Report {
+        /// The child; it is still there.
+        child: ChildKey,
+        /// What happened.
+        report: Report<R>,
+    },
     /// The supervisor has ended. No command follows. No child runs, except those reported as hung and abandoned.
     Exit(ExitCause<R>),
 }
@@ -174,7 +179,7 @@ pub struct ChildInfo {
 /// The answer to `count_children`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChildCounts {
-    /// Child specifications; 1 under [`Strategy::Dynamic`](super::Strategy::Dynamic), as in OTP.
+    /// Child specifications; 1 for a dynamic supervisor, as in OTP.
     pub specs: usize,
     /// Children that run.
     pub active: usize,
@@ -205,13 +210,15 @@ pub enum AdminError<R> {
     MaxChildren,
     /// The child failed to start. A child that was to be added was not; one that was there before does not run.
     StartFailed(R),
+    /// The child declined to start, so it has no instance. Its specification is kept, unless it is temporary or dynamic.
+    Declined,
     /// The specification is refused.
     Invalid(SpecError),
     /// The supervisor has been told to end.
     ShuttingDown,
 }
 
-impl<R: fmt::Debug> fmt::Display for AdminError<R> {
+impl<R: fmt::Display> fmt::Display for AdminError<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AdminError::AlreadyStarted(_) => f.write_str("a child with this id runs already"),
@@ -229,7 +236,8 @@ impl<R: fmt::Debug> fmt::Display for AdminError<R> {
             AdminError::MaxChildren => {
                 f.write_str("the supervisor has as many children as max_children allows")
             }
-            AdminError::StartFailed(reason) => write!(f, "the child failed to start: {reason:?}"),
+            AdminError::StartFailed(reason) => write!(f, "the child failed to start: {reason}"),
+            AdminError::Declined => f.write_str("the child declined to start"),
             AdminError::Invalid(error) => error.fmt(f),
             AdminError::ShuttingDown => {
                 f.write_str("the supervisor has been told to end; nothing was changed")
@@ -238,7 +246,7 @@ impl<R: fmt::Debug> fmt::Display for AdminError<R> {
     }
 }
 
-impl<R: fmt::Debug> Error for AdminError<R> {}
+impl<R: fmt::Debug + fmt::Display> Error for AdminError<R> {}
 
 /// What happened, for logs, metrics and tests.
 #[derive(Clone, Debug, PartialEq)]

@@ -69,7 +69,7 @@ pub enum Event<H, R> {
 pub enum Target {
     /// The child with this id.
     Id(Arc<str>),
-    /// The child with this key: the only way under [`Strategy::Dynamic`](super::Strategy::Dynamic).
+    /// The child with this key: the only way to name one of a dynamic supervisor.
     Key(ChildKey),
 }
 

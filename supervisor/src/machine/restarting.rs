@@ -27,11 +27,14 @@ impl<H, R: Reason> Machine<H, R> {
             child.generation,
             child.spec.significant,
         );
-        self.report(Report::Exited {
-            id: id.clone(),
-            generation,
-            reason,
-        });
+        self.report(
+            key,
+            Report::Exited {
+                id: id.clone(),
+                generation,
+                reason,
+            },
+        );
         match verdict {
             Verdict::Restart => {
                 self.note_failure_after_running(key, now);
@@ -59,7 +62,7 @@ impl<H, R: Reason> Machine<H, R> {
             .auto_shutdown
             .ends_with(significant, significant_left)
         {
-            self.report(Report::AutoShutdown { id: id.clone() });
+            self.report(key, Report::AutoShutdown { id: id.clone() });
             self.begin_shutdown(ExitCause::AutoShutdown { id }, now);
         }
     }
@@ -82,11 +85,14 @@ impl<H, R: Reason> Machine<H, R> {
             backoff.delay(failures_in_a_row, random)
         });
         let id = self.id_of(key);
-        self.report(Report::Restarting {
-            id,
-            after: delay,
-            failures_in_a_row,
-        });
+        self.report(
+            key,
+            Report::Restarting {
+                id,
+                after: delay,
+                failures_in_a_row,
+            },
+        );
         if delay.is_zero() {
             return self.attempt_restart(key, now);
         }
@@ -124,11 +130,14 @@ impl<H, R: Reason> Machine<H, R> {
             return;
         };
         self.children.set_status(key, Status::Stopped);
-        self.report(Report::Escalated {
-            id: id.clone(),
-            limit,
-            reason: reason.clone(),
-        });
+        self.report(
+            key,
+            Report::Escalated {
+                id: id.clone(),
+                limit,
+                reason: reason.clone(),
+            },
+        );
         self.begin_shutdown(ExitCause::Escalated { id, limit, reason }, now);
     }
 

@@ -66,7 +66,7 @@ impl<H, R: Reason> Machine<H, R> {
         let id = child.spec.id.clone();
         self.children.set_status(key, Status::Running);
         self.clear_deadline();
-        self.report(Report::Started { id, generation });
+        self.report(key, Report::Started { id, generation });
         match self.activity {
             Activity::StartAll { .. } => self.start_all_from(self.children.later(key), now),
             Activity::StartGroup { .. } => self.start_group_from(self.children.later(key), now),
@@ -97,7 +97,7 @@ impl<H, R: Reason> Machine<H, R> {
         let later = self.children.later(key);
         self.children.set_status(key, Status::Stopped);
         self.clear_deadline();
-        self.report(Report::Ignored { id, generation });
+        self.report(key, Report::Ignored { id, generation });
         if restart == Restart::Temporary || self.flags.strategy == Strategy::Dynamic {
             self.remove_child(key);
         } else {
@@ -125,11 +125,14 @@ impl<H, R: Reason> Machine<H, R> {
         child.record_failure(now, reason.clone());
         child.failures_in_a_row = child.failures_in_a_row.saturating_add(1);
         let (id, generation) = (child.spec.id.clone(), child.generation);
-        self.report(Report::StartFailed {
-            id: id.clone(),
-            generation,
-            reason: reason.clone(),
-        });
+        self.report(
+            key,
+            Report::StartFailed {
+                id: id.clone(),
+                generation,
+                reason: reason.clone(),
+            },
+        );
         match self.activity {
             // There is no retry at this level: those already started are stopped again.
             Activity::StartAll { .. } => {

@@ -94,14 +94,17 @@ impl<H, R: Reason> Machine<H, R> {
             .spec
             .shutdown
             .is_expected(reason.class(), child.spec.restart);
-        self.report(match as_ordered {
-            true => Report::Stopped { id, generation },
-            false => Report::StoppedBadly {
-                id,
-                generation,
-                reason,
+        self.report(
+            key,
+            match as_ordered {
+                true => Report::Stopped { id, generation },
+                false => Report::StoppedBadly {
+                    id,
+                    generation,
+                    reason,
+                },
             },
-        });
+        );
     }
 
     /// A child that had been told to stop has ended.
@@ -119,7 +122,7 @@ impl<H, R: Reason> Machine<H, R> {
     pub(super) fn handle_stopped_without_reason(&mut self, key: ChildKey, now: Duration) {
         let Some(child) = self.visit(key) else { return };
         let (id, generation) = (child.spec.id.clone(), child.generation);
-        self.report(Report::Stopped { id, generation });
+        self.report(key, Report::Stopped { id, generation });
         self.proceed_after_stop(key, now);
     }
 
@@ -483,21 +486,27 @@ impl<H, R: Reason> Machine<H, R> {
                 if abandon {
                     self.children.set_status(key, Status::Stopped);
                 }
-                return self.report(Report::Hung {
-                    id,
-                    generation,
-                    abandoned: abandon,
-                });
+                return self.report(
+                    key,
+                    Report::Hung {
+                        id,
+                        generation,
+                        abandoned: abandon,
+                    },
+                );
             }
             DeadlinePurpose::Start => true,
             DeadlinePurpose::Stop => false,
         };
-        self.report(Report::Stalled {
-            id,
-            generation,
-            waited: deadline.waited,
-            starting,
-        });
+        self.report(
+            key,
+            Report::Stalled {
+                id,
+                generation,
+                waited: deadline.waited,
+                starting,
+            },
+        );
         self.kill(key);
     }
 

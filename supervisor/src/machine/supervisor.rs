@@ -1,6 +1,6 @@
 //! The machine itself: what it is doing, what waits for it, and how events reach the one or the other.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::backoff::Random;
@@ -201,10 +201,30 @@ impl<H, R: Reason> Machine<H, R> {
         self.children_visited
     }
 
-    /// Takes the supervisor apart: all children in start order, so that their handles can be used again.
-    #[must_use]
-    pub fn into_children(self) -> Vec<(ChildSpec, H)> {
-        self.children.into_handles()
+    /// Prepares a supervisor that has ended for its next start, as a new one with the children of `keep`, in that
+    /// order, and no others. Keys, generations and histories go on, so that nothing of the past is taken for news.
+    /// Changes nothing before [`Command::Exit`].
+    pub fn renew(&mut self, keep: &[ChildKey]) {
+        if !self.has_ended() {
+            return;
+        }
+        let kept: HashSet<_> = keep.iter().copied().collect();
+        let all: Vec<_> = self
+            .children
+            .iter_in_start_order()
+            .map(|(key, _)| key)
+            .collect();
+        for key in all {
+            if !kept.contains(&key) {
+                self.remove_child(key);
+            } else if let Some(child) = self.children.get_mut(key) {
+                child.failures_in_a_row = 0;
+                self.children.set_status(key, Status::Stopped);
+            }
+        }
+        self.children.reorder(keep);
+        self.restart_log = RestartLog::new(self.flags.intensity);
+        self.activity = Activity::NotBegun;
     }
 
     /// Takes note of what happened at `now`. Then poll the commands.
@@ -337,8 +357,8 @@ impl<H, R: Reason> Machine<H, R> {
         self.commands.push_back(command);
     }
 
-    pub(super) fn report(&mut self, report: Report<R>) {
-        self.commands.push_back(Command::Report(report));
+    pub(super) fn report(&mut self, child: ChildKey, report: Report<R>) {
+        self.commands.push_back(Command::Report { child, report });
     }
 
     pub(super) fn reply(&mut self, call: CallId, result: Result<Answer, AdminError<R>>) {
@@ -349,9 +369,10 @@ impl<H, R: Reason> Machine<H, R> {
         self.timers_set += 1;
         let timer = Timer {
             sequence: self.timers_set,
+            at,
             subject,
         };
-        self.command(Command::SetTimer { timer, at });
+        self.command(Command::SetTimer { timer });
         timer
     }
 

@@ -343,7 +343,8 @@ impl Simulation {
                     });
                 }
             }
-            Command::SetTimer { timer, at } => {
+            Command::SetTimer { timer } => {
+                let at = timer.at;
                 self.timers.insert((at, timer.sequence), timer);
                 self.note(format!("  timer {} for {at:?}", timer.sequence));
             }
@@ -381,7 +382,7 @@ impl Simulation {
                 self.note(format!("  reply {}: {answer}", call.0));
             }
             Command::Ready => self.note("  ready"),
-            Command::Report(report) => {
+            Command::Report { report, .. } => {
                 if let Some(line) = describe(&report) {
                     self.note(format!("  report {line}"));
                 }

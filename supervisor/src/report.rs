@@ -1,0 +1,251 @@
+//! What is heard of a tree: the stream of events, log lines, and the report of a shutdown.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+use treewarden_runtime::{ExitReason, Suspect};
+
+use crate::machine::{Mark, Report};
+use crate::sync::MutexExt;
+
+/// How many events a subscriber can be behind before it misses some.
+const FEED_CAPACITY: usize = 1024;
+
+/// Something that happened to a child of a tree.
+#[derive(Clone, Debug)]
+pub struct TreeEvent {
+    /// The path of the child, for example `/app/pipeline/parser`.
+    pub path: Arc<str>,
+    /// What happened.
+    pub report: Report<ExitReason>,
+    /// What is known of the message that was in the handler, if the child ended in one.
+    pub suspect: Option<Suspect>,
+}
+
+impl fmt::Display for TreeEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.path)?;
+        match &self.report {
+            Report::Started { generation, .. } => write!(f, "started, incarnation {generation}"),
+            Report::Ignored { .. } => f.write_str("declined to start"),
+            Report::StartFailed { reason, .. } => write!(f, "failed to start: {reason}"),
+            Report::Exited { reason, .. } => write!(f, "exited: {reason}"),
+            Report::Restarting { after, .. } if after.is_zero() => f.write_str("restarts"),
+            Report::Restarting {
+                after,
+                failures_in_a_row,
+                ..
+            } => {
+                write!(
+                    f,
+                    "restarts after {after:?}, {failures_in_a_row} failures in a row"
+                )
+            }
+            Report::Stopped { .. } => f.write_str("stopped"),
+            Report::StoppedBadly { reason, .. } => {
+                write!(f, "was stopped, but ended otherwise: {reason}")
+            }
+            Report::Stalled {
+                waited,
+                starting: true,
+                ..
+            } => write!(f, "did not start within {waited:?}; killed"),
+            Report::Stalled { waited, .. } => write!(f, "did not stop within {waited:?}; killed"),
+            Report::Hung {
+                abandoned: true, ..
+            } => f.write_str("was killed and did not end; left behind"),
+            Report::Hung { .. } => {
+                f.write_str("was killed and did not end yet; it blocks its thread")
+            }
+            Report::Escalated { limit, reason, .. } => {
+                write!(
+                    f,
+                    "failed too often ({limit:?}), last: {reason}; its supervisor gives up"
+                )
+            }
+            Report::AutoShutdown { .. } => {
+                f.write_str("was significant and ended; its supervisor ends with it")
+            }
+            #[allow(unreachable_patterns)]
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+/// A child that did not stop in time.
+#[derive(Clone, Debug)]
+pub struct Stall {
+    /// Its path.
+    pub path: Arc<str>,
+    /// How long it was waited for before it was killed.
+    pub waited: Duration,
+    /// The label of the message in whose handler it was killed, if it was in one.
+    pub handling: Option<&'static str>,
+    /// How it ended when it was killed; `None` if it did not, and was left behind.
+    pub reason: Option<ExitReason>,
+}
+
+/// How the shutdown of a tree went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Why the tree ended. `Shutdown`, unless it had come to an end of its own before.
+    pub reason: ExitReason,
+    /// How long the shutdown took.
+    pub took: Duration,
+    /// The children that did not stop in time, in the order in which they were given up.
+    pub stalled: Vec<Stall>,
+    /// The children that ended for another reason than having been stopped, with that reason.
+    pub ended_badly: Vec<(Arc<str>, ExitReason)>,
+}
+
+impl ShutdownReport {
+    /// Whether all children stopped as they should, in time.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.stalled.is_empty() && self.ended_badly.is_empty()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended ({}) within {:?}", self.reason, self.took)?;
+        for stall in &self.stalled {
+            write!(f, "\n{} did not stop within {:?}", stall.path, stall.waited)?;
+            if let Some(handling) = stall.handling {
+                write!(f, "; it was handling {handling}")?;
+            }
+            match &stall.reason {
+                Some(reason) => write!(f, "; {reason}")?,
+                None => write!(f, "; it blocks its thread, and was left behind")?,
+            }
+        }
+        for (path, reason) in &self.ended_badly {
+            write!(f, "\n{path} ended otherwise: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The events of one tree, shared by all its supervisors.
+#[derive(Clone, Default)]
+pub(crate) struct TreeLog(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// Made at the first subscription: without one an event costs a look.
+    feed: OnceLock<broadcast::Sender<TreeEvent>>,
+    troubles: Mutex<Troubles>,
+}
+
+#[derive(Default)]
+struct Troubles {
+    /// When the shutdown began; before that nothing is noted.
+    since: Option<Instant>,
+    stalled: Vec<Stall>,
+    ended_badly: Vec<(Arc<str>, ExitReason)>,
+}
+
+impl TreeLog {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<TreeEvent> {
+        self.0
+            .feed
+            .get_or_init(|| broadcast::channel(FEED_CAPACITY).0)
+            .subscribe()
+    }
+
+    pub(crate) fn record(&self, event: TreeEvent) {
+        log(&event);
+        self.note_trouble(&event);
+        if let Some(feed) = self.0.feed.get() {
+            // Fails only if nobody listens.
+            let _ = feed.send(event);
+        }
+    }
+
+    /// The root has been told to end, or ends by itself: what goes wrong from now on belongs into the report.
+    pub(crate) fn begin_shutdown(&self) {
+        self.0
+            .troubles
+            .locked()
+            .since
+            .get_or_insert_with(Instant::now);
+    }
+
+    fn note_trouble(&self, event: &TreeEvent) {
+        if !matches!(
+            event.report,
+            Report::Stalled {
+                starting: false,
+                ..
+            } | Report::StoppedBadly { .. }
+        ) {
+            return;
+        }
+        let mut troubles = self.0.troubles.locked();
+        if troubles.since.is_none() {
+            return;
+        }
+        match &event.report {
+            Report::Stalled { waited, .. } => {
+                troubles.stalled.push(Stall {
+                    path: event.path.clone(),
+                    waited: *waited,
+                    handling: None,
+                    reason: None,
+                });
+            }
+            Report::StoppedBadly { reason, .. } => {
+                let mut stalls = troubles.stalled.iter_mut().rev();
+                match stalls.find(|stall| stall.path == event.path && stall.reason.is_none()) {
+                    Some(stall) => {
+                        stall.reason = Some(reason.clone());
+                        stall.handling = event.suspect.as_ref().map(|suspect| suspect.label);
+                    }
+                    None => troubles
+                        .ended_badly
+                        .push((event.path.clone(), reason.clone())),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn shutdown_report(&self, reason: ExitReason) -> ShutdownReport {
+        let troubles = self.0.troubles.locked();
+        ShutdownReport {
+            reason,
+            took: troubles
+                .since
+                .map_or(Duration::ZERO, |since| since.elapsed()),
+            stalled: troubles.stalled.clone(),
+            ended_badly: troubles.ended_badly.clone(),
+        }
+    }
+}
+
+/// One line for each event; its level says whether anybody needs to look.
+fn log(event: &TreeEvent) {
+    match &event.report {
+        Report::Started { .. } | Report::Ignored { .. } | Report::Stopped { .. } => {
+            tracing::debug!("{event}")
+        }
+        Report::Restarting { .. } | Report::AutoShutdown { .. } => tracing::info!("{event}"),
+        Report::Exited { reason, .. } if reason.is_orderly() => tracing::info!("{event}"),
+        Report::Exited { .. }
+        | Report::StartFailed { .. }
+        | Report::StoppedBadly { .. }
+        | Report::Stalled { .. } => tracing::warn!("{event}"),
+        _ => tracing::error!("{event}"),
+    }
+}
+
+pub(crate) fn state_of(mark: Mark) -> treewarden_runtime::AddressState {
+    match mark {
+        Mark::Restarting => treewarden_runtime::AddressState::Restarting,
+        Mark::Stopped => treewarden_runtime::AddressState::Stopped,
+    }
+}

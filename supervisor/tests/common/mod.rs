@@ -1,0 +1,141 @@
+//! Puppets: children that do what a test tells them, and write down what happens to them.
+#![allow(dead_code)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use treewarden_runtime::{Actor, ActorRef, Context, ExitReason, Failure, Reply, System};
+use treewarden_supervisor::{Child, Report, Tree, TreeEvent};
+
+/// What happened, in order, in one string: `+a` started, `-a` cleaned up.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.0
+            .lock()
+            .expect("no test panics while it notes")
+            .push(what.into());
+    }
+
+    /// What happened since the last time.
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(&mut *self.0.lock().expect("no test panics while it notes")).join(" ")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Order {
+    Panic,
+    Fail,
+    Stop,
+    /// Waits for so long in the handler.
+    Busy(Duration),
+    Note(&'static str),
+    Count(Reply<u64>),
+}
+
+pub(crate) struct Puppet {
+    pub(crate) id: &'static str,
+    pub(crate) log: Log,
+    pub(crate) handled: u64,
+}
+
+impl Actor for Puppet {
+    type Msg = Order;
+    type Error = Failure;
+
+    async fn started(&mut self, _cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.log.note(format!("+{}", self.id));
+        Ok(())
+    }
+
+    async fn handle(&mut self, order: Order, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.handled += 1;
+        match order {
+            Order::Panic => panic!("told to"),
+            Order::Fail => return Err(Failure::msg("told to")),
+            Order::Stop => cx.stop(),
+            Order::Busy(time) => tokio::time::sleep(time).await,
+            Order::Note(what) => self.log.note(what),
+            Order::Count(reply) => reply.send(self.handled),
+        }
+        Ok(())
+    }
+
+    async fn stopped(&mut self, _reason: &ExitReason, _cx: &mut Context<Self>) {
+        self.log.note(format!("-{}", self.id));
+    }
+
+    fn label(order: &Order) -> &'static str {
+        match order {
+            Order::Busy(_) => "busy",
+            _ => "order",
+        }
+    }
+}
+
+pub(crate) fn puppet(id: &'static str, log: &Log) -> Child {
+    let log = log.clone();
+    Child::actor(id, move |_| {
+        let log = log.clone();
+        async move {
+            Ok(Puppet {
+                id,
+                log,
+                handled: 0,
+            })
+        }
+    })
+}
+
+/// A puppet whose next starts fail, as long as the counter is above zero.
+pub(crate) fn failing(id: &'static str, log: &Log, failures: &Arc<Mutex<u32>>) -> Child {
+    let (log, failures) = (log.clone(), failures.clone());
+    Child::actor(id, move |_| {
+        let (log, failures) = (log.clone(), failures.clone());
+        async move {
+            let mut left = failures.lock().expect("no test panics while it counts");
+            if *left > 0 {
+                *left -= 1;
+                log.note(format!("!{id}"));
+                return Err(Failure::msg("not yet"));
+            }
+            Ok(Puppet {
+                id,
+                log,
+                handled: 0,
+            })
+        }
+    })
+}
+
+pub(crate) fn system() -> System {
+    System::new("test")
+}
+
+pub(crate) fn actor(tree: &Tree, path: &str) -> ActorRef<Order> {
+    tree.actor(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Lets everything happen that follows without time passing.
+pub(crate) async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The next event that is of interest.
+pub(crate) async fn next(
+    events: &mut broadcast::Receiver<TreeEvent>,
+    wanted: fn(&Report<ExitReason>) -> bool,
+) -> TreeEvent {
+    loop {
+        let event = events.recv().await.expect("no test is that far behind");
+        if wanted(&event.report) {
+            return event;
+        }
+    }
+}
