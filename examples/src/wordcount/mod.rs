@@ -1,0 +1,24 @@
+//! Counting words on a cluster whose parts are crashed and killed meanwhile, with a result that is exact.
+//!
+//! One launcher starts several node processes on loopback. Each has a supervision tree of workers; the first has the
+//! coordinator too, which reads the files, hands chunks of them to the workers of all nodes, and adds up what comes
+//! back. A chunk is counted when, and only when, its answer has arrived; a chunk whose worker crashed or whose node
+//! died is handed to another worker.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`words`], [`tally`], [`plain`] | what a word is, how counts are added, and the plain count to compare with |
+//! | [`input`], [`chunk`] | which files, and how they are cut |
+//! | [`ledger`], [`chaos`] | pure: where every chunk is; what is broken when |
+//!
+//! The coordinator is a single point of failure: it keeps its state in memory, and nobody takes over if its node dies.
+
+pub mod chaos;
+pub mod chunk;
+pub mod input;
+pub mod ledger;
+pub mod plain;
+#[cfg(test)]
+mod scratch;
+pub mod tally;
+pub mod words;
