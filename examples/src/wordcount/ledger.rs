@@ -109,7 +109,6 @@ pub struct Ledger {
     waiting: VecDeque<ChunkId>,
     offered: u64,
     is_complete: bool,
-    deliveries: u64,
     redeliveries: u64,
 }
 
@@ -136,7 +135,6 @@ impl Ledger {
             waiting: VecDeque::new(),
             offered: 0,
             is_complete: false,
-            deliveries: 0,
             redeliveries: 0,
         }
     }
@@ -198,6 +196,28 @@ impl Ledger {
         self.paused.remove(&node);
     }
 
+    /// What a node has goes to others. The node stays; it may still answer, and is given more unless it is paused.
+    ///
+    /// Returns how many chunks it had that were not counted.
+    ///
+    /// # Errors
+    ///
+    /// If one of them may not be delivered again.
+    pub fn recall(&mut self, node: NodeIndex) -> Result<usize, GivenUp> {
+        let recalled: Vec<Delivery> = self
+            .workers
+            .iter_mut()
+            .filter(|(worker, _)| worker.node == node)
+            .flat_map(|(_, deliveries)| std::mem::take(deliveries))
+            .collect();
+        let is_open = |delivery: &&Delivery| self.open.contains_key(&delivery.chunk);
+        let open = recalled.iter().filter(is_open).count();
+        for delivery in recalled {
+            self.put_back(delivery)?;
+        }
+        Ok(open)
+    }
+
     /// A node is dead. What it had goes to others.
     ///
     /// Returns how many chunks it had that were not counted.
@@ -206,21 +226,10 @@ impl Ledger {
     ///
     /// If one of them may not be delivered again.
     pub fn lose(&mut self, node: NodeIndex) -> Result<usize, GivenUp> {
-        let workers: Vec<_> = self
-            .workers
-            .keys()
-            .copied()
-            .filter(|worker| worker.node == node)
-            .collect();
+        let recalled = self.recall(node);
+        self.workers.retain(|worker, _| worker.node != node);
         self.paused.remove(&node);
-        let mut lost = 0;
-        for worker in workers {
-            for delivery in self.workers.remove(&worker).unwrap_or_default() {
-                lost += usize::from(self.open.contains_key(&delivery.chunk));
-                self.put_back(delivery)?;
-            }
-        }
-        Ok(lost)
+        recalled
     }
 
     // The chunks.
@@ -259,7 +268,6 @@ impl Ledger {
         let open = self.open.get_mut(&chunk)?;
         open.attempts += 1;
         open.out += 1;
-        self.deliveries += 1;
         self.redeliveries += u64::from(open.attempts > 1);
         let delivery = Delivery {
             chunk,
@@ -281,14 +289,17 @@ impl Ledger {
 
     /// A delivery will not be answered, as far as is known. Its chunk goes to another, unless that is done already.
     ///
+    /// Returns whether the delivery was still waited for; if not, this is no news.
+    ///
     /// # Errors
     ///
     /// If the chunk may not be delivered again.
-    pub fn failed(&mut self, delivery: Delivery) -> Result<(), GivenUp> {
-        if self.close(delivery) {
+    pub fn failed(&mut self, delivery: Delivery) -> Result<bool, GivenUp> {
+        let is_news = self.close(delivery);
+        if is_news {
             self.put_back(delivery)?;
         }
-        Ok(())
+        Ok(is_news)
     }
 
     fn close(&mut self, delivery: Delivery) -> bool {

@@ -79,6 +79,20 @@ fn what_a_dead_node_had_goes_to_others() {
 }
 
 #[test]
+fn what_is_recalled_goes_to_others_and_the_node_may_still_answer() {
+    let mut ledger = two_nodes(1);
+    ledger.offer(Reach::Anywhere);
+    let first = ledger.next_delivery(Some(FAR)).unwrap();
+    assert_eq!(ledger.recall(FAR), Ok(1));
+    let again = ledger.next_delivery(Some(FAR)).unwrap();
+    assert_eq!(again.worker.node, HOME);
+    ledger.failed(first).unwrap();
+    assert_eq!(ledger.next_delivery(None), None, "it is out already");
+    assert_eq!(ledger.answered(first), Answer::Counts);
+    assert_eq!(ledger.answered(again), Answer::AlreadyCounted);
+}
+
+#[test]
 fn a_late_answer_of_a_dead_node_counts_if_it_is_the_first() {
     let mut ledger = two_nodes(1);
     ledger.offer(Reach::Anywhere);
@@ -106,8 +120,8 @@ fn a_failure_that_is_told_twice_puts_the_chunk_back_once() {
     let mut ledger = two_nodes(1);
     ledger.offer(Reach::Anywhere);
     let first = send(&mut ledger);
-    ledger.failed(first).unwrap();
-    ledger.failed(first).unwrap();
+    assert_eq!(ledger.failed(first), Ok(true));
+    assert_eq!(ledger.failed(first), Ok(false), "this is no news");
     send(&mut ledger);
     assert_eq!(ledger.next_delivery(None), None);
 }
@@ -244,6 +258,9 @@ fn run_history(seed: u64) {
             11 => {
                 let node = nodes[random.below(nodes.len())];
                 ledger.pause(node);
+                if random.below(2) == 0 {
+                    ledger.recall(node).unwrap();
+                }
                 if random.below(3) > 0 {
                     for &node in &nodes {
                         ledger.resume(node);

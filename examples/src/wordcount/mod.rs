@@ -8,17 +8,33 @@
 //! | module | what |
 //! |---|---|
 //! | [`words`], [`tally`], [`plain`] | what a word is, how counts are added, and the plain count to compare with |
-//! | [`input`], [`chunk`] | which files, and how they are cut |
+//! | [`input`], [`chunk`], [`output`] | which files, how they are cut, and where the counts go |
 //! | [`ledger`], [`chaos`] | pure: where every chunk is; what is broken when |
+//! | [`messages`], [`worker`], [`crew`], [`coordinator`] | the actors, and who drives them |
+//! | [`protocol`], [`processes`], [`progress`], [`launcher`] | the processes, and who starts, kills and hears them |
+//! | [`cli`], [`story`], [`report`] | what a person types and sees |
 //!
 //! The coordinator is a single point of failure: it keeps its state in memory, and nobody takes over if its node dies.
 
+pub mod blob;
 pub mod chaos;
 pub mod chunk;
+pub mod cli;
+pub mod coordinator;
+pub mod crew;
 pub mod input;
+pub mod launcher;
 pub mod ledger;
+pub mod messages;
+pub mod output;
 pub mod plain;
+pub mod processes;
+pub mod progress;
+pub mod protocol;
+pub mod report;
 #[cfg(test)]
 mod scratch;
+pub mod story;
 pub mod tally;
 pub mod words;
+pub mod worker;

@@ -1,0 +1,299 @@
+//! The launcher: starts the node processes, kills one if it is told to, and compares the result.
+//!
+//! It is no node and counts nothing itself, but for the plain count at the end. Bad input is found before any process
+//! is started.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::sleep_until,
+};
+
+use super::{
+    cli::{self, Options, Request},
+    input::{Input, InputError},
+    output::Output,
+    plain,
+    processes::{Fleet, Heard, NodeCommand},
+    progress::{Order, Progress},
+    protocol::{Job, Settings},
+    report::{Bytes, Grouped, Report},
+    story::Story,
+    tally::Tally,
+};
+
+/// How many workers a node has.
+const WORKERS: u32 = 2;
+
+/// How many of the most frequent words are shown.
+const TOP_SHOWN: usize = 10;
+
+/// Exit code for bad input.
+const EXIT_BAD_INPUT: u8 = 2;
+
+/// Exit code after Ctrl-C: 128 and the number of the signal, as shells have it.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Does what the arguments of this process say. `command` starts a node.
+///
+/// The exit code is 0 if the count is exact, 1 if it is not or the job failed, 2 for bad input, 130 after Ctrl-C.
+pub fn main(command: &NodeCommand) -> ExitCode {
+    let (options, input, output) = match prepare() {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => {
+            let _ = io::stdout().write_all(cli::HELP.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            complain(&*error);
+            return ExitCode::from(EXIT_BAD_INPUT);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let launched = match runtime {
+        Ok(runtime) => runtime.block_on(launch(command, &options, &input, output)),
+        Err(error) => Err(error.into()),
+    };
+    match launched {
+        Ok(End::Exact) => ExitCode::SUCCESS,
+        Ok(End::NotExact) => ExitCode::FAILURE,
+        Ok(End::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn complain(error: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "cluster: {error}");
+}
+
+/// Everything that can be wrong with what the user wants, before anything is started. `None` is a call for help.
+fn prepare() -> Result<Option<(Options, Input, Option<Output>)>, BoxError> {
+    let options = match cli::parse(std::env::args_os().skip(1))? {
+        Request::Run(options) => options,
+        Request::Help => return Ok(None),
+    };
+    let input = if options.input.is_empty() {
+        Input::find(&repository()?)?
+    } else {
+        Input::find(&options.input)?
+    };
+    let open = |path| Output::open(path, &input.files);
+    let output = options.output.as_deref().map(open).transpose()?;
+    Ok(Some((options, input, output)))
+}
+
+/// The sources and documents of this repository, or of the folder in which this runs if the repository has moved away.
+fn repository() -> Result<Vec<PathBuf>, InputError> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let root = root.canonicalize().unwrap_or_else(|_| ".".into());
+    Input::repository(&root)
+}
+
+/// How a job ended that did not fail.
+enum End {
+    Exact,
+    NotExact,
+    Interrupted,
+}
+
+/// The signals that ask a process to end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+async fn launch(
+    command: &NodeCommand,
+    options: &Options,
+    input: &Input,
+    output: Option<Output>,
+) -> Result<End, BoxError> {
+    let mut signals = Signals::new()?;
+    let mut story = Story::on_stdout();
+    story.tell(format_args!(
+        "{} nodes count {} in {} files; chaos: {}",
+        options.nodes,
+        Bytes(input.bytes),
+        Grouped(input.files.len() as u64),
+        options.chaos
+    ));
+    let mut fleet = Fleet::start(command, options.nodes)?;
+    let mut progress = Progress::new(story, options.nodes, input.bytes);
+    let ran = tokio::select! {
+        ran = run(&mut fleet, &mut progress, options, input) => Some(ran),
+        () = signals.any() => None,
+    };
+    if ran.is_none() {
+        progress.story().tell("interrupted: stopping the nodes");
+    }
+    let late_word = |node, event| {
+        // What is said from now on is told, and orders nothing.
+        let _ = progress.on_event(node, event);
+    };
+    let killed = tokio::select! {
+        killed = fleet.stop(late_word) => killed,
+        // Whoever insists gets it: dropping the fleet kills what is left.
+        () = signals.any() => return Ok(End::Interrupted),
+    };
+    if killed > 0 {
+        let story = progress.story();
+        story.tell(format_args!(
+            "{killed} nodes did not stop in time and were killed"
+        ));
+    }
+    match ran {
+        None => Ok(End::Interrupted),
+        Some(Err(error)) => Err(error),
+        Some(Ok(())) => {
+            let files = input.files.clone();
+            let count = tokio::task::spawn_blocking(move || plain::count(&files));
+            let plain = tokio::select! {
+                plain = count => plain??,
+                // The count cannot be stopped, and the runtime would wait for it.
+                () = signals.any() => std::process::exit(EXIT_INTERRUPTED.into()),
+            };
+            conclude(progress, options, input, output, &plain)
+        }
+    }
+}
+
+/// Drives the nodes until the result is there and, if one was killed, its death was noticed.
+async fn run(
+    fleet: &mut Fleet,
+    progress: &mut Progress<io::Stdout>,
+    options: &Options,
+    input: &Input,
+) -> Result<(), BoxError> {
+    let key = random_key()?;
+    let settings = |node: usize, seeds: Vec<SocketAddr>, job| Settings {
+        name: Progress::<io::Stdout>::name(node),
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        seeds,
+        key,
+        workers: WORKERS,
+        job,
+    };
+    let Options { nodes, chaos, .. } = *options;
+    let job = Job::new(&input.files, input.bytes, nodes, chaos);
+    fleet.tell(0, &settings(0, vec![], Some(job))).await?;
+    while !progress.is_complete() {
+        let deadline = progress.deadline();
+        let (node, heard) = tokio::select! {
+            heard = fleet.hear() => heard,
+            () = sleep_until(deadline) => return Err(progress.overdue().into()),
+        };
+        let order = match heard {
+            Heard::Event(event) => progress.on_event(node, event)?,
+            Heard::Nonsense(error) => {
+                return Err(format!("{}: {error}", Progress::<io::Stdout>::name(node)).into());
+            }
+            Heard::Ended => {
+                let status = fleet.exit_status(node).await;
+                progress.on_end(node, status)?;
+                Order::Nothing
+            }
+        };
+        match order {
+            Order::Nothing => {}
+            Order::Invite(seed) => {
+                for node in 1..nodes as usize {
+                    fleet.tell(node, &settings(node, vec![seed], None)).await?;
+                }
+            }
+            Order::Kill { node, chunks } => {
+                let pid = fleet.pid(node);
+                let killed_at = fleet.kill(node).await?;
+                progress.on_kill(node, pid, chunks, killed_at);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares the result with the plain count, writes it, and says what came of it.
+fn conclude(
+    mut progress: Progress<io::Stdout>,
+    options: &Options,
+    input: &Input,
+    output: Option<Output>,
+    plain: &Tally,
+) -> Result<End, BoxError> {
+    let totals = progress.totals().ok_or("the coordinator gave no totals")?;
+    let milliseconds = |after: Option<Duration>| after.map(|after| after.as_millis() as u64);
+    let tally = progress.tally();
+    let victim = progress.victim();
+    let report = Report {
+        nodes: options.nodes,
+        files: input.files.len(),
+        bytes: totals.bytes,
+        words: tally.words(),
+        distinct: tally.distinct(),
+        exact: tally == plain,
+        actor_restarts: progress.restarts(),
+        nodes_killed: u32::from(victim.is_some()),
+        node_down_detected_ms: milliseconds(victim.and_then(|victim| victim.down_after)),
+        node_unreachable_ms: milliseconds(victim.and_then(|victim| victim.unreachable_after)),
+        chunks: totals.chunks,
+        chunks_redelivered: totals.redeliveries,
+        elapsed_ms: totals.elapsed.as_millis() as u64,
+    };
+    if let Some(output) = output {
+        output.write(tally)?;
+    }
+    let top: Vec<_> = tally
+        .top(TOP_SHOWN)
+        .into_iter()
+        .map(|(word, count)| format!("{} {}", word.escape_ascii(), Grouped(count)))
+        .collect();
+    let story = progress.story();
+    story.say(format_args!(
+        "\nmost frequent: {}\n{report}",
+        top.join(", ")
+    ));
+    if options.json {
+        story.say(report.to_json());
+    }
+    Ok(if report.exact {
+        End::Exact
+    } else {
+        End::NotExact
+    })
+}
+
+/// A secret for this cluster alone, from the operating system.
+fn random_key() -> io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}

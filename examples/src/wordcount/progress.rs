@@ -1,0 +1,502 @@
+//! What the launcher knows of a running job: [`Progress`].
+//!
+//! Events of the nodes go in, lines of the story come out, and sometimes an [`Order`] that the launcher carries out.
+
+use std::{
+    collections::BTreeSet, fmt, io::Write, net::SocketAddr, process::ExitStatus, time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    protocol::{Event, Standing},
+    report::Bytes,
+    story::Story,
+    tally::{MalformedCounts, Tally},
+};
+
+/// How long the nodes may take to find each other.
+const START_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long no chunk may be counted.
+const STALL_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long the survivors may take to notice a death, when everything is counted.
+const DETECTION_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The node of the coordinator.
+const COORDINATOR: usize = 0;
+
+/// What the launcher is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    Nothing,
+    /// Tell the other nodes to join by way of this address.
+    Invite(SocketAddr),
+    /// Kill this node.
+    Kill {
+        /// Which, from 0.
+        node: usize,
+        /// How many chunks are on it.
+        chunks: usize,
+    },
+}
+
+/// The job cannot be completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A node said that it cannot go on.
+    NodeFailed {
+        /// Its name.
+        name: String,
+        /// What it said.
+        cause: String,
+    },
+    /// A node ended that was not told to, and the job needs it.
+    NodeEnded {
+        /// Its name.
+        name: String,
+        /// How it ended, as the operating system puts it.
+        how: String,
+    },
+    /// What was waited for did not happen.
+    Overdue {
+        /// What it was.
+        what: &'static str,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The coordinator's result makes no sense.
+    Malformed(MalformedCounts),
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeFailed { name, cause } => write!(f, "{name} failed: {cause}"),
+            Self::NodeEnded { name, how } => {
+                write!(
+                    f,
+                    "{name} ended ({how}), and the job cannot be completed without it"
+                )
+            }
+            Self::Overdue { what, waited } => {
+                write!(f, "{what} within {} s", waited.as_secs())
+            }
+            Self::Malformed(error) => write!(f, "the coordinator's result: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for JobError {}
+
+/// What became of the node that was killed.
+#[derive(Clone, Debug)]
+pub struct Victim {
+    node: usize,
+    killed_at: Instant,
+    /// From the kill until the first survivor could not reach it.
+    pub unreachable_after: Option<Duration>,
+    /// From the kill until the first survivor declared it down.
+    pub down_after: Option<Duration>,
+    seen_down_by: BTreeSet<usize>,
+}
+
+/// What the launcher knows of a running job.
+#[derive(Debug)]
+pub struct Progress<W> {
+    story: Story<W>,
+    nodes: u32,
+    input_bytes: u64,
+    began: Instant,
+    has_begun: bool,
+    last_counted: Instant,
+    ended: BTreeSet<usize>,
+    victim: Option<Victim>,
+    restarts: u64,
+    totals: Option<Totals>,
+    tally: Tally,
+    done: Option<Instant>,
+}
+
+/// The sums of a job whose chunks are all counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// How many chunks there were.
+    pub chunks: u64,
+    /// How many deliveries were not the first of their chunk.
+    pub redeliveries: u64,
+    /// How long the input was.
+    pub bytes: u64,
+    /// From the start until the last chunk was counted.
+    pub elapsed: Duration,
+}
+
+impl<W: Write> Progress<W> {
+    /// A job that begins now.
+    pub fn new(story: Story<W>, nodes: u32, input_bytes: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            story,
+            nodes,
+            input_bytes,
+            began: now,
+            has_begun: false,
+            last_counted: now,
+            ended: BTreeSet::new(),
+            victim: None,
+            restarts: 0,
+            totals: None,
+            tally: Tally::default(),
+            done: None,
+        }
+    }
+
+    // What is known.
+
+    /// The name of a node, by its number from 0.
+    pub fn name(node: usize) -> String {
+        format!("node-{}", node + 1)
+    }
+
+    /// Where lines are told.
+    pub fn story(&mut self) -> &mut Story<W> {
+        &mut self.story
+    }
+
+    /// Whether the result is there and, if a node was killed, all survivors have declared it down.
+    pub fn is_complete(&self) -> bool {
+        let is_noticed = match &self.victim {
+            None => true,
+            Some(victim) => victim.seen_down_by.len() + self.ended.len() >= self.nodes as usize,
+        };
+        self.done.is_some() && is_noticed
+    }
+
+    /// When something is wrong if nothing is heard until then.
+    pub fn deadline(&self) -> Instant {
+        let (_, since, max) = self.waits_for();
+        since + max
+    }
+
+    /// What is wrong after the [`deadline`](Self::deadline).
+    pub fn overdue(&self) -> JobError {
+        let (what, _, waited) = self.waits_for();
+        JobError::Overdue { what, waited }
+    }
+
+    fn waits_for(&self) -> (&'static str, Instant, Duration) {
+        match (self.has_begun, self.done) {
+            (false, _) => (
+                "the nodes did not find each other",
+                self.began,
+                START_TIME_MAX,
+            ),
+            (true, None) => ("no chunk was counted", self.last_counted, STALL_TIME_MAX),
+            (true, Some(done)) => (
+                "the survivors did not notice that a node is dead",
+                done,
+                DETECTION_TIME_MAX,
+            ),
+        }
+    }
+
+    /// The node that was killed.
+    pub fn victim(&self) -> Option<&Victim> {
+        self.victim.as_ref()
+    }
+
+    /// How often workers were restarted.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// The sums, once everything is counted.
+    pub fn totals(&self) -> Option<Totals> {
+        self.totals
+    }
+
+    /// The result, as far as it has arrived.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    // What happens.
+
+    /// A node said something.
+    ///
+    /// # Errors
+    ///
+    /// If the job cannot be completed after that.
+    pub fn on_event(&mut self, node: usize, event: Event) -> Result<Order, JobError> {
+        let from = Self::name(node);
+        match event {
+            Event::Listening(address) if node == COORDINATOR => {
+                self.story
+                    .tell(format_args!("{from} is the coordinator, at {address}"));
+                return Ok(Order::Invite(address));
+            }
+            Event::Listening(address) => {
+                self.story.tell(format_args!("{from} listens at {address}"));
+            }
+            Event::Member { name, standing } => self.on_member(node, &name, standing),
+            Event::Restarted {
+                worker,
+                incarnation,
+                reason,
+            } => {
+                self.restarts += 1;
+                self.story.tell(format_args!(
+                    "{from}/{worker} {reason}; its supervisor restarted it (incarnation {incarnation})"
+                ));
+            }
+            Event::Begun { workers } => {
+                self.has_begun = true;
+                self.last_counted = Instant::now();
+                self.story.tell(format_args!(
+                    "all {} nodes are there, with {workers} workers: the work begins",
+                    self.nodes
+                ));
+            }
+            Event::Progress { bytes } => {
+                self.last_counted = Instant::now();
+                self.story.progress(bytes, self.input_bytes.max(bytes));
+            }
+            Event::Kill { name, chunks } => {
+                if let Some(node) = (0..self.nodes as usize).find(|&n| Self::name(n) == name) {
+                    return Ok(Order::Kill { node, chunks });
+                }
+            }
+            Event::Moved { name, chunks: 1 } => {
+                self.story
+                    .tell(format_args!("the chunk that {name} had goes to another"));
+            }
+            Event::Moved { name, chunks } => {
+                self.story.tell(format_args!(
+                    "the {chunks} chunks that {name} had go to others"
+                ));
+            }
+            Event::Counted {
+                chunks,
+                redeliveries,
+                bytes,
+            } => self.on_counted(chunks, redeliveries, bytes),
+            Event::Result(counts) => self.tally.absorb(&counts).map_err(JobError::Malformed)?,
+            Event::Done => self.done = Some(Instant::now()),
+            Event::Failed(cause) => {
+                return Err(JobError::NodeFailed { name: from, cause });
+            }
+        }
+        Ok(Order::Nothing)
+    }
+
+    fn on_counted(&mut self, chunks: u64, redeliveries: u64, bytes: u64) {
+        let elapsed = self.began.elapsed();
+        self.totals = Some(Totals {
+            chunks,
+            redeliveries,
+            bytes,
+            elapsed,
+        });
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        let each_second = (bytes as f64 / seconds) as u64;
+        self.story.tell(format_args!(
+            "every chunk is counted: {} ({} a second)",
+            Bytes(bytes),
+            Bytes(each_second)
+        ));
+    }
+
+    fn on_member(&mut self, observer: usize, name: &str, standing: Standing) {
+        let from = Self::name(observer);
+        let victim = self
+            .victim
+            .as_mut()
+            .filter(|victim| Self::name(victim.node) == name);
+        match (standing, victim) {
+            (Standing::Unreachable, Some(victim)) => {
+                let after = victim.killed_at.elapsed();
+                if victim.unreachable_after.is_none() {
+                    victim.unreachable_after = Some(after);
+                    self.story.tell(format_args!(
+                        "{from} cannot reach {name}, {} ms after the kill",
+                        after.as_millis()
+                    ));
+                }
+            }
+            (Standing::Down, Some(victim)) => {
+                let after = victim.killed_at.elapsed();
+                let is_first = victim.seen_down_by.is_empty();
+                victim.seen_down_by.insert(observer);
+                victim.down_after.get_or_insert(after);
+                let too = if is_first { "" } else { ", too" };
+                self.story.tell(format_args!(
+                    "{from} declares {name} down{too}, {} ms after the kill",
+                    after.as_millis()
+                ));
+            }
+            // What the coordinator sees stands for all while all is well.
+            (Standing::Alive, _) if observer == COORDINATOR => {
+                self.story.tell(format_args!("{name} joined"));
+            }
+            (Standing::Unreachable | Standing::Down, None) => {
+                self.story.tell(format_args!(
+                    "{from} sees {name} {standing}, and nobody killed it"
+                ));
+            }
+            (Standing::Alive | Standing::Suspect | Standing::Left, _) => {}
+        }
+    }
+
+    /// The launcher has killed a node.
+    pub fn on_kill(&mut self, node: usize, pid: u32, chunks: usize, killed_at: Instant) {
+        self.story.tell(format_args!(
+            "{} (process {pid}) was killed with SIGKILL, with {chunks} chunks on it",
+            Self::name(node)
+        ));
+        self.ended.insert(node);
+        self.victim = Some(Victim {
+            node,
+            killed_at,
+            unreachable_after: None,
+            down_after: None,
+            seen_down_by: BTreeSet::new(),
+        });
+    }
+
+    /// A node has ended. It was not told to, unless it is the one that was killed.
+    ///
+    /// # Errors
+    ///
+    /// If the job cannot be completed without it.
+    pub fn on_end(&mut self, node: usize, status: Option<ExitStatus>) -> Result<(), JobError> {
+        if !self.ended.insert(node) {
+            return Ok(());
+        }
+        let name = Self::name(node);
+        let how = status.map_or_else(
+            || "it closed its output".to_string(),
+            |status| status.to_string(),
+        );
+        if node == COORDINATOR || !self.has_begun {
+            return Err(JobError::NodeEnded { name, how });
+        }
+        self.story
+            .tell(format_args!("{name} ended, and nobody killed it: {how}"));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Written = Progress<Vec<u8>>;
+
+    fn progress() -> Written {
+        let story = Story::new(Vec::new(), false, std::time::Instant::now());
+        Progress::new(story, 3, 300)
+    }
+
+    fn member(name: &str, standing: Standing) -> Event {
+        Event::Member {
+            name: name.into(),
+            standing,
+        }
+    }
+
+    fn feed(progress: &mut Written, node: usize, event: Event) {
+        assert_eq!(progress.on_event(node, event), Ok(Order::Nothing));
+    }
+
+    fn finish(progress: &mut Written) {
+        let counted = Event::Counted {
+            chunks: 3,
+            redeliveries: 1,
+            bytes: 300,
+        };
+        feed(progress, 0, counted);
+        feed(progress, 0, Event::Done);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_job_is_complete_when_the_result_is_there_and_all_survivors_know_of_the_death() {
+        let mut progress = progress();
+        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        let kill = Event::Kill {
+            name: "node-3".into(),
+            chunks: 4,
+        };
+        let order = progress.on_event(0, kill);
+        assert_eq!(order, Ok(Order::Kill { node: 2, chunks: 4 }));
+        progress.on_kill(2, 4711, 4, Instant::now());
+        assert_eq!(progress.on_end(2, None), Ok(()));
+        tokio::time::advance(Duration::from_millis(500)).await;
+        feed(&mut progress, 1, member("node-3", Standing::Unreachable));
+        tokio::time::advance(Duration::from_millis(250)).await;
+        feed(&mut progress, 1, member("node-3", Standing::Down));
+        finish(&mut progress);
+        assert!(!progress.is_complete());
+        tokio::time::advance(Duration::from_millis(250)).await;
+        feed(&mut progress, 0, member("node-3", Standing::Down));
+        assert!(progress.is_complete());
+        let victim = progress.victim().unwrap();
+        let ms = |after: Option<Duration>| after.unwrap().as_millis();
+        assert_eq!(
+            (ms(victim.unreachable_after), ms(victim.down_after)),
+            (500, 750)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_deadline() {
+        let mut progress = progress();
+        let check = |progress: &Written, left: Duration, what: &str| {
+            assert_eq!(progress.deadline() - Instant::now(), left);
+            assert!(progress.overdue().to_string().contains(what));
+        };
+        check(&progress, START_TIME_MAX, "find each other within 30 s");
+        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        tokio::time::advance(Duration::from_secs(10)).await;
+        check(
+            &progress,
+            STALL_TIME_MAX - Duration::from_secs(10),
+            "no chunk",
+        );
+        feed(&mut progress, 0, Event::Progress { bytes: 100 });
+        check(&progress, STALL_TIME_MAX, "no chunk");
+        finish(&mut progress);
+        check(&progress, DETECTION_TIME_MAX, "did not notice");
+    }
+
+    #[tokio::test]
+    async fn the_coordinators_end_is_the_end_of_the_job_and_anothers_is_not() {
+        let mut progress = progress();
+        assert!(progress.on_end(1, None).is_err(), "the work has not begun");
+        let mut progress = self::progress();
+        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        assert_eq!(progress.on_end(1, None), Ok(()));
+        assert!(progress.on_end(0, None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_fails_says_why() {
+        let failed = Event::Failed("the port is in use".into());
+        let error = progress().on_event(1, failed).unwrap_err();
+        assert_eq!(error.to_string(), "node-2 failed: the port is in use");
+    }
+
+    #[tokio::test]
+    async fn restarts_are_counted_and_told() {
+        let mut progress = progress();
+        let restarted = Event::Restarted {
+            worker: "worker-2".into(),
+            incarnation: 2,
+            reason: "panicked: chaos".into(),
+        };
+        feed(&mut progress, 1, restarted);
+        assert_eq!(progress.restarts(), 1);
+    }
+}
