@@ -16,8 +16,7 @@ use crate::{
 
 /// The surroundings of a handler: who the actor is, and what it can do beside sending messages.
 pub struct Context<A: Actor> {
-    cell: Arc<Cell<A::Msg>>,
-    incarnation: u64,
+    pub(crate) cell: Arc<Cell<A::Msg>>,
     /// What travelled with the message that is being handled.
     pub(crate) message: Option<Box<MessageContext>>,
     /// The label of the message that is being handled.
@@ -25,10 +24,9 @@ pub struct Context<A: Actor> {
 }
 
 impl<A: Actor> Context<A> {
-    pub(crate) fn new(cell: Arc<Cell<A::Msg>>, incarnation: u64) -> Self {
+    pub(crate) fn new(cell: Arc<Cell<A::Msg>>) -> Self {
         Self {
             cell,
-            incarnation,
             message: None,
             in_handler: None,
         }
@@ -58,7 +56,7 @@ impl<A: Actor> Context<A> {
 
     /// Which incarnation this is; the first is 1.
     pub fn incarnation(&self) -> u64 {
-        self.incarnation
+        self.cell.core.incarnation()
     }
 
     /// What travelled with the message that is being handled.
@@ -90,7 +88,7 @@ impl<A: Actor> Context<A> {
         F: Fn(MonitorEvent) -> A::Msg + Send + Sync + 'static,
     {
         let owner = Arc::downgrade(&self.cell);
-        let incarnation = self.incarnation;
+        let incarnation = self.incarnation();
         let slot = ReservedSlot::new(incarnation, move |event, guard| {
             let Some(owner) = owner.upgrade() else {
                 return false;
@@ -126,7 +124,7 @@ impl<A: Actor> fmt::Debug for Context<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
             .field("path", &self.path())
-            .field("incarnation", &self.incarnation)
+            .field("incarnation", &self.incarnation())
             .finish_non_exhaustive()
     }
 }
@@ -134,8 +132,6 @@ impl<A: Actor> fmt::Debug for Context<A> {
 /// What a factory knows when it makes an incarnation. It is owned, so that the factory's future can keep it.
 pub struct Init<M> {
     pub(crate) myself: ActorRef<M>,
-    pub(crate) incarnation: u64,
-    pub(crate) last_exit: Option<ExitReason>,
 }
 
 impl<M: Send + 'static> Init<M> {
@@ -151,12 +147,12 @@ impl<M: Send + 'static> Init<M> {
 
     /// Which incarnation this will be; the first is 1.
     pub fn incarnation(&self) -> u64 {
-        self.incarnation
+        self.myself.incarnation()
     }
 
     /// How the incarnation before it ended, or failed to start.
-    pub fn last_exit(&self) -> Option<&ExitReason> {
-        self.last_exit.as_ref()
+    pub fn last_exit(&self) -> Option<ExitReason> {
+        self.myself.cell.core.last_exit()
     }
 }
 
@@ -164,8 +160,8 @@ impl<M: Send + 'static> fmt::Debug for Init<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Init")
             .field("path", &self.myself.path())
-            .field("incarnation", &self.incarnation)
-            .field("last_exit", &self.last_exit)
+            .field("incarnation", &self.incarnation())
+            .field("last_exit", &self.last_exit())
             .finish()
     }
 }

@@ -82,21 +82,27 @@ impl fmt::Display for ExitReason {
 /// [`record_panic_locations`](crate::record_panic_locations).
 #[derive(Clone)]
 pub struct Panic {
-    message: Arc<str>,
-    location: Option<Arc<str>>,
-    backtrace: Option<Arc<Backtrace>>,
+    known: Arc<Known>,
+}
+
+struct Known {
+    message: String,
+    location: Option<String>,
+    backtrace: Option<Backtrace>,
 }
 
 impl Panic {
     pub(crate) fn new(
-        message: &str,
-        location: Option<Arc<str>>,
-        backtrace: Option<Arc<Backtrace>>,
+        message: String,
+        location: Option<String>,
+        backtrace: Option<Backtrace>,
     ) -> Self {
         Self {
-            message: message.into(),
-            location,
-            backtrace,
+            known: Arc::new(Known {
+                message,
+                location,
+                backtrace,
+            }),
         }
     }
 
@@ -109,25 +115,25 @@ impl Panic {
 
     /// The text that was given to `panic!`, or a note that the payload was no text.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.known.message
     }
 
     /// `file:line:column`, if locations are recorded.
     pub fn location(&self) -> Option<&str> {
-        self.location.as_deref()
+        self.known.location.as_deref()
     }
 
     /// The backtrace, if locations are recorded and the standard library's switch asks for backtraces.
     pub fn backtrace(&self) -> Option<&Backtrace> {
-        self.backtrace.as_deref()
+        self.known.backtrace.as_ref()
     }
 }
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.location {
-            Some(location) => write!(f, "{} (at {location})", self.message),
-            None => f.write_str(&self.message),
+        match self.location() {
+            Some(location) => write!(f, "{} (at {location})", self.message()),
+            None => f.write_str(self.message()),
         }
     }
 }

@@ -7,14 +7,14 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
     panic,
-    sync::{Arc, Once},
+    sync::Once,
 };
 
 use crate::exit::Panic;
 
 struct Place {
-    location: Arc<str>,
-    backtrace: Option<Arc<Backtrace>>,
+    location: String,
+    backtrace: Option<Backtrace>,
 }
 
 thread_local! {
@@ -33,9 +33,8 @@ pub fn record_panic_locations() {
         panic::set_hook(Box::new(move |info| {
             let backtrace = Backtrace::capture();
             let place = info.location().map(|location| Place {
-                location: location.to_string().into(),
-                backtrace: (backtrace.status() == BacktraceStatus::Captured)
-                    .then(|| Arc::new(backtrace)),
+                location: location.to_string(),
+                backtrace: (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace),
             });
             // A panic while the thread's locals are torn down has no actor to tell.
             let _ = LAST.try_with(|last| last.replace(place));
@@ -56,7 +55,7 @@ pub(crate) fn describe(payload: Box<dyn Any + Send>) -> Panic {
         Some(place) => (Some(place.location), place.backtrace),
         None => (None, None),
     };
-    let panic = Panic::new(message, location, backtrace);
+    let panic = Panic::new(message.to_owned(), location, backtrace);
     // A payload's own drop may panic; that must not reach the run loop.
     let _ = panic::catch_unwind(panic::AssertUnwindSafe(move || drop(payload)));
     panic

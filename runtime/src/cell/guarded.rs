@@ -11,6 +11,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use pin_project_lite::pin_project;
+
 use super::{Cell, order};
 use crate::{ask::AskError, exit::Panic, panics, scope};
 
@@ -21,29 +23,20 @@ pub(super) enum Ended<T> {
     Panicked(Panic),
 }
 
-/// The user's future, under guard.
-pub(super) struct Guarded<'a, M, F> {
-    cell: &'a Cell<M>,
-    future: Pin<&'a mut Option<F>>,
+pin_project! {
+    /// The user's future, under guard.
+    pub(super) struct Guarded<'a, M, F> {
+        cell: &'a Cell<M>,
+        #[pin]
+        future: Option<F>,
+    }
 }
 
 impl<'a, M, F: Future> Guarded<'a, M, F> {
-    pub(super) fn new(cell: &'a Cell<M>, future: Pin<&'a mut Option<F>>) -> Self {
-        Self { cell, future }
-    }
-
-    fn end(&mut self, ended: Ended<F::Output>) -> Ended<F::Output> {
-        let dropped = catch_unwind(AssertUnwindSafe(|| self.future.set(None)));
-        match dropped {
-            Ok(()) => ended,
-            Err(payload) => {
-                let panic = panics::describe(payload);
-                match ended {
-                    // The first panic is the cause.
-                    Ended::Panicked(first) => Ended::Panicked(first),
-                    Ended::Returned(_) | Ended::Killed => Ended::Panicked(panic),
-                }
-            }
+    pub(super) fn new(cell: &'a Cell<M>, future: F) -> Self {
+        Self {
+            cell,
+            future: Some(future),
         }
     }
 }
@@ -51,19 +44,20 @@ impl<'a, M, F: Future> Guarded<'a, M, F> {
 impl<M, F: Future> Future for Guarded<'_, M, F> {
     type Output = Ended<F::Output>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut future = this.future;
         // Before the orders are read: whoever gives one after that finds this waker.
         this.cell.queue.signal().register(cx.waker());
         let _scope = scope::enter(this.cell.address());
 
         if this.cell.core.orders() & order::KILL != 0 {
-            let ended = this.end(Ended::Killed);
+            let ended = end(future, Ended::Killed);
             scope::settle_orphans(AskError::CrashedWhileHandling);
             return Poll::Ready(ended);
         }
         let polled: Result<_, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| {
-            this.future
+            future
                 .as_mut()
                 .as_pin_mut()
                 .expect("guarded code is not polled after it has ended")
@@ -76,18 +70,31 @@ impl<M, F: Future> Future for Guarded<'_, M, F> {
                 }
                 return Poll::Pending;
             }
-            Ok(Poll::Ready(output)) => (this.end(Ended::Returned(output)), AskError::NoReply),
+            Ok(Poll::Ready(output)) => (Ended::Returned(output), AskError::NoReply),
             Err(payload) => {
                 let panic = panics::describe(payload);
-                (
-                    this.end(Ended::Panicked(panic)),
-                    AskError::CrashedWhileHandling,
-                )
+                (Ended::Panicked(panic), AskError::CrashedWhileHandling)
             }
         };
+        let ended = end(future, ended);
         if scope::has_orphans() {
             scope::settle_orphans(verdict);
         }
         Poll::Ready(ended)
+    }
+}
+
+/// Drops the future, and says how it ended.
+fn end<F, T>(mut future: Pin<&mut Option<F>>, ended: Ended<T>) -> Ended<T> {
+    match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
+        Ok(()) => ended,
+        Err(payload) => {
+            let panic = panics::describe(payload);
+            match ended {
+                // The first panic is the cause.
+                Ended::Panicked(first) => Ended::Panicked(first),
+                Ended::Returned(_) | Ended::Killed => Ended::Panicked(panic),
+            }
+        }
     }
 }

@@ -5,17 +5,19 @@
 //! a failure, a panic or a kill ends it, is cleaned up, dropped, and only then reported: the next one never overlaps
 //! with it.
 //!
-//! A poll handles up to [`SLICE_MESSAGES_MAX`] messages or goes on for [`SLICE_TIME_MAX`], whichever ends first, so that
+//! A poll handles up to [`SLICE_MESSAGES_MAX`] messages or goes on for [`SLICE_TIME_MAX_US`] microseconds, whichever ends first, so that
 //! a busy actor does not starve the others of its worker.
 
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context as TaskContext, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
+
+use pin_project_lite::pin_project;
 
 use super::{
     Cell,
@@ -30,7 +32,7 @@ use crate::{
     envelope::{Envelope, MessageContext},
     exit::{ExitReason, Suspect},
     host::{Life, Observer},
-    mailbox::{Consumer, Signal},
+    mailbox::Consumer,
     panics,
     reference::{ActorRef, AddressState},
     scope,
@@ -41,7 +43,7 @@ const SLICE_MESSAGES_MAX: u32 = 128;
 /// How many messages lie between two looks at the clock.
 const SLICE_MESSAGES_PER_LOOK: u32 = 32;
 /// How long one poll goes on, at the granularity of the looks.
-const SLICE_TIME_MAX: Duration = Duration::from_millis(1);
+const SLICE_TIME_MAX_US: u32 = 1000;
 
 /// Makes the instance of each incarnation. `None`: there is to be none this time (OTP's `ignore`).
 pub(crate) trait Starter<A: Actor>: Send {
@@ -102,10 +104,10 @@ where
                 Order::Start => {}
                 Order::Retire => break,
             }
-            let exit = incarnation::<A, S>(&cell, &mut tenancy, &mut starter).await;
-            tenancy.running = None;
+            let life = incarnation::<A, S>(&mut tenancy, &mut starter).await;
+            tenancy.runs = false;
             match tenancy.observer {
-                Some(observer) => observer.on_life(exit),
+                Some(observer) => observer.on_life(life),
                 None => break,
             }
         }
@@ -137,21 +139,21 @@ enum Order {
 
 /// The right to serve one address. Its drop ends the address, also when the task is dropped with its runtime.
 struct Tenancy<'a, M> {
-    cell: &'a Cell<M>,
+    cell: &'a Arc<Cell<M>>,
     consumer: Consumer<'a, Envelope<M>>,
     observer: Option<&'a dyn Observer>,
-    /// The incarnation that has begun and not been reported yet.
-    running: Option<u64>,
+    /// Whether an incarnation has begun and not been reported yet.
+    runs: bool,
 }
 
 impl<'a, M> Tenancy<'a, M> {
-    fn begin(cell: &'a Cell<M>, observer: Option<&'a dyn Observer>) -> Self {
+    fn begin(cell: &'a Arc<Cell<M>>, observer: Option<&'a dyn Observer>) -> Self {
         let consumer = cell.queue.consume();
         Self {
             cell,
             consumer: consumer.expect("an address is hosted once, when it is made"),
             observer,
-            running: None,
+            runs: false,
         }
     }
 
@@ -194,8 +196,9 @@ impl<'a, M> Tenancy<'a, M> {
 impl<M> Drop for Tenancy<'_, M> {
     fn drop(&mut self) {
         let cell = self.cell;
-        if let Some(incarnation) = self.running {
+        if self.runs {
             // The task was dropped in the middle of an incarnation: its runtime is going away.
+            let incarnation = cell.core.incarnation();
             cell.core.set_last_exit(incarnation, ExitReason::Killed);
             if let Some(observer) = self.observer {
                 observer.on_life(Life::Exited {
@@ -220,102 +223,82 @@ impl<M> Drop for Tenancy<'_, M> {
     }
 }
 
+/// An instance and its surroundings.
+struct Instance<A: Actor> {
+    actor: A,
+    cx: Context<A>,
+}
+
 /// One incarnation, from its start to its report.
-async fn incarnation<A, S>(
-    cell: &Arc<Cell<A::Msg>>,
-    tenancy: &mut Tenancy<'_, A::Msg>,
-    starter: &mut S,
-) -> Life
+///
+/// The future of this function is most of what an idle actor weighs, so little is kept across its awaits.
+fn incarnation<'t, A, S>(
+    tenancy: &'t mut Tenancy<'_, A::Msg>,
+    starter: &'t mut S,
+) -> impl Future<Output = Life> + Send + 't
 where
     A: Actor,
     S: Starter<A>,
 {
-    let core = &cell.core;
-    let number = core.begin_incarnation();
-    tenancy.running = Some(number);
-    cell.queue.reopen();
-
-    let mut cx = Context::new(cell.clone(), number);
-    let started = {
-        let init = Init {
-            myself: ActorRef { cell: cell.clone() },
-            incarnation: number,
-            last_exit: core.last_exit(),
+    tenancy.runs = true;
+    tenancy.cell.core.begin_incarnation();
+    tenancy.cell.queue.reopen();
+    async move {
+        let cell = tenancy.cell;
+        let making = async {
+            let myself = ActorRef { cell: cell.clone() };
+            starter.start(Init { myself }).await
         };
-        let start = async {
-            let Some(mut actor) = starter.start(init).await? else {
-                return Ok(None);
-            };
-            actor.started(&mut cx).await?;
-            Ok(Some(actor))
+        let mut instance = match Guarded::new(cell, making).await {
+            Ended::Returned(Ok(Some(actor))) => Instance::new(actor, cell.clone()),
+            Ended::Returned(Ok(None)) => return ignored(cell),
+            Ended::Returned(Err(error)) => return start_failed(cell, failed::<A>(error)),
+            Ended::Killed => return start_failed(cell, ExitReason::Killed),
+            Ended::Panicked(panic) => return start_failed(cell, ExitReason::Panicked(panic)),
         };
-        Guarded::new(cell, pin!(Some(start))).await
-    };
-    let mut actor = match started {
-        Ended::Returned(Ok(Some(actor))) => actor,
-        Ended::Returned(Ok(None)) => {
-            return Life::Ignored {
-                incarnation: number,
-            };
+        let Instance { actor, cx } = &mut instance;
+        match Guarded::new(cell, async { actor.started(cx).await }).await {
+            Ended::Returned(Ok(())) => tenancy.report_start(),
+            Ended::Returned(Err(error)) => return instance.start_failed(failed::<A>(error)),
+            Ended::Killed => return instance.start_failed(ExitReason::Killed),
+            Ended::Panicked(panic) => return instance.start_failed(ExitReason::Panicked(panic)),
         }
-        Ended::Returned(Err(error)) => return start_failed(cell, number, failed::<A>(error)),
-        Ended::Killed => return start_failed(cell, number, ExitReason::Killed),
-        Ended::Panicked(panic) => return start_failed(cell, number, ExitReason::Panicked(panic)),
-    };
-    core.set_state(AddressState::Running);
-    if let Some(observer) = tenancy.observer {
-        observer.on_life(Life::Started {
-            incarnation: number,
-        });
-    }
-
-    let served = {
-        let serving = serve(cell, &mut tenancy.consumer, &mut actor, &mut cx);
-        Guarded::new(cell, pin!(Some(serving))).await
-    };
-    let suspect = cx.in_handler.take().map(|label| Suspect {
-        sequence: core.handled(),
-        label,
-        context: cx.message.take().map(|context| *context),
-    });
-    let (reason, clean_up) = match served {
-        Ended::Returned(Ok(reason)) => (reason, true),
-        Ended::Returned(Err(error)) => (failed::<A>(error), true),
-        Ended::Killed => (ExitReason::Killed, false),
-        Ended::Panicked(panic) => (ExitReason::Panicked(panic), false),
-    };
-    let reason = if clean_up {
-        let cleaned = {
-            let cleaning = async { actor.stopped(&reason, &mut cx).await };
-            Guarded::new(cell, pin!(Some(cleaning))).await
+        let mut reason = match Guarded::new(cell, serve(tenancy, &mut instance)).await {
+            Ended::Returned(Ok(reason)) => reason,
+            Ended::Returned(Err(error)) => failed::<A>(error),
+            Ended::Killed => return instance.exited(ExitReason::Killed),
+            Ended::Panicked(panic) => return instance.exited(ExitReason::Panicked(panic)),
         };
-        match cleaned {
-            Ended::Returned(()) => reason,
-            Ended::Killed => ExitReason::Killed,
-            Ended::Panicked(panic) => ExitReason::Panicked(panic),
+        let Instance { actor, cx } = &mut instance;
+        match Guarded::new(cell, async { actor.stopped(&reason, cx).await }).await {
+            Ended::Returned(()) => {}
+            Ended::Killed => reason = ExitReason::Killed,
+            Ended::Panicked(panic) => reason = ExitReason::Panicked(panic),
         }
-    } else {
-        reason
-    };
-    let reason = match drop_guarded(actor) {
-        Ok(()) => reason,
-        // What ended it matters more than what happened in its destructor.
-        Err(panic) if reason.is_orderly() => ExitReason::Panicked(panic),
-        Err(_) => reason,
-    };
-    core.set_last_exit(number, reason.clone());
-    Life::Exited {
-        incarnation: number,
-        reason,
-        suspect,
+        instance.exited(reason)
     }
 }
 
-fn failed<A: Actor>(error: A::Error) -> ExitReason {
-    ExitReason::Failed(error.into())
+impl<M> Tenancy<'_, M> {
+    fn report_start(&self) {
+        let core = &self.cell.core;
+        core.set_state(AddressState::Running);
+        if let Some(observer) = self.observer {
+            observer.on_life(Life::Started {
+                incarnation: core.incarnation(),
+            });
+        }
+    }
 }
 
-fn start_failed<M>(cell: &Cell<M>, incarnation: u64, reason: ExitReason) -> Life {
+fn ignored<M>(cell: &Cell<M>) -> Life {
+    Life::Ignored {
+        incarnation: cell.core.incarnation(),
+    }
+}
+
+fn start_failed<M>(cell: &Cell<M>, reason: ExitReason) -> Life {
+    let incarnation = cell.core.incarnation();
     cell.core.set_last_exit(incarnation, reason.clone());
     Life::StartFailed {
         incarnation,
@@ -323,76 +306,147 @@ fn start_failed<M>(cell: &Cell<M>, incarnation: u64, reason: ExitReason) -> Life
     }
 }
 
-/// Drops the user's value; its destructor may panic.
-fn drop_guarded<T>(value: T) -> Result<(), crate::Panic> {
-    catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(panics::describe)
-}
+impl<A: Actor> Instance<A> {
+    fn new(actor: A, cell: Arc<Cell<A::Msg>>) -> Self {
+        Self {
+            actor,
+            cx: Context::new(cell),
+        }
+    }
 
-/// Handles messages until something ends it.
-async fn serve<A: Actor>(
-    cell: &Cell<A::Msg>,
-    consumer: &mut Consumer<'_, Envelope<A::Msg>>,
-    actor: &mut A,
-    cx: &mut Context<A>,
-) -> Result<ExitReason, A::Error> {
-    let mut slice = Slice::default();
-    loop {
-        let orders = cell.core.orders();
-        if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
-            return Ok(ordered_exit(orders));
-        }
-        let Some(Envelope { message, context }) = consumer.pop() else {
-            if orders & order::DRAIN != 0 && cell.queue.is_empty() {
-                return Ok(ordered_exit(orders));
-            }
-            Park {
-                consumer,
-                signal: cell.queue.signal(),
-                parked: false,
-            }
-            .await;
-            slice = Slice::default();
-            continue;
-        };
-        if let Some(reason) = context
-            .as_deref()
-            .and_then(|context| not_to_be_handled(context, cx.incarnation()))
-        {
-            cell.discard(Envelope { message, context }, reason);
-            continue;
-        }
-        cell.core.begin_handling();
-        cx.in_handler = Some(A::label(&message));
-        cx.message = context;
-        let handled = Handling {
-            handler: pin!(actor.handle(message, cx)),
-            consumer,
-        }
-        .await;
-        match handled {
-            Ok(()) => {
-                if scope::has_orphans() {
-                    scope::settle_orphans(AskError::NoReply);
-                }
-            }
-            Err(error) => {
-                scope::settle_orphans(AskError::CrashedWhileHandling);
-                return Err(error);
-            }
-        }
-        cx.in_handler = None;
-        if slice.is_spent() {
-            yield_now().await;
-            slice = Slice::default();
+    /// Drops the instance, and says how its start ended.
+    fn start_failed(self, reason: ExitReason) -> Life {
+        let Self { actor, cx } = self;
+        let reason = drop_actor(actor, reason);
+        start_failed(&cx.cell, reason)
+    }
+
+    /// Drops the instance, and says how it ended.
+    fn exited(self, reason: ExitReason) -> Life {
+        let Self { actor, mut cx } = self;
+        let core = &cx.cell.core;
+        let suspect = cx.in_handler.map(|label| Suspect {
+            sequence: core.handled(),
+            label,
+            context: cx.message.take().map(|context| *context),
+        });
+        let reason = drop_actor(actor, reason);
+        let incarnation = core.incarnation();
+        core.set_last_exit(incarnation, reason.clone());
+        Life::Exited {
+            incarnation,
+            reason,
+            suspect,
         }
     }
 }
 
-fn ordered_exit(orders: u32) -> ExitReason {
-    if orders & order::SHUTDOWN != 0 {
-        ExitReason::Shutdown
-    } else {
-        ExitReason::Normal
+/// Drops the user's state; its destructor may panic.
+fn drop_actor<A>(actor: A, reason: ExitReason) -> ExitReason {
+    match catch_unwind(AssertUnwindSafe(|| drop(actor))) {
+        Ok(()) => reason,
+        // What ended it matters more than what happened in its destructor.
+        Err(_) if !reason.is_orderly() => reason,
+        Err(payload) => ExitReason::Panicked(panics::describe(payload)),
+    }
+}
+
+fn failed<A: Actor>(error: A::Error) -> ExitReason {
+    ExitReason::Failed(error.into())
+}
+
+/// Handles messages until something ends it.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function keeps room for its arguments twice"
+)]
+fn serve<'t, A: Actor>(
+    tenancy: &'t mut Tenancy<'_, A::Msg>,
+    instance: &'t mut Instance<A>,
+) -> impl Future<Output = Result<ExitReason, A::Error>> + Send + 't {
+    // The message is moved as a whole, so that this future keeps no room for it beside the handler's.
+    async move {
+        let mut slice = Slice::default();
+        loop {
+            let (next, message) = take_next(tenancy, &mut instance.cx);
+            match next {
+                Next::Handle => handle(tenancy, instance, message).await?,
+                Next::PassOver => continue,
+                Next::Park => {
+                    drop(message);
+                    Park::new(tenancy).await;
+                    slice = Slice::default();
+                    continue;
+                }
+                Next::End => return Ok(tenancy.ordered_exit()),
+            }
+            instance.cx.in_handler = None;
+            if slice.is_spent() {
+                YieldNow::default().await;
+                slice = Slice::default();
+            }
+        }
+    }
+}
+
+/// What to do next.
+enum Next {
+    Handle,
+    /// There was a message that is not to be handled.
+    PassOver,
+    Park,
+    End,
+}
+
+/// Orders first, then the queue. There is a message if, and only if, it is to be handled.
+#[inline]
+fn take_next<A: Actor>(
+    tenancy: &mut Tenancy<'_, A::Msg>,
+    cx: &mut Context<A>,
+) -> (Next, Option<A::Msg>) {
+    let cell = tenancy.cell;
+    let orders = cell.core.orders();
+    if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
+        return (Next::End, None);
+    }
+    let Some(Envelope { message, context }) = tenancy.consumer.pop() else {
+        let is_drained = orders & order::DRAIN != 0 && cell.queue.is_empty();
+        return (if is_drained { Next::End } else { Next::Park }, None);
+    };
+    if let Some(reason) = context
+        .as_deref()
+        .and_then(|context| not_to_be_handled(context, cell.core.incarnation()))
+    {
+        cell.discard(Envelope { message, context }, reason);
+        return (Next::PassOver, None);
+    }
+    cell.core.begin_handling();
+    cx.in_handler = Some(A::label(&message));
+    cx.message = context;
+    (Next::Handle, Some(message))
+}
+
+/// The handler's future, with its surroundings.
+#[inline]
+fn handle<'t, A: Actor>(
+    tenancy: &'t mut Tenancy<'_, A::Msg>,
+    instance: &'t mut Instance<A>,
+    message: Option<A::Msg>,
+) -> impl Future<Output = Result<(), A::Error>> + Send + 't {
+    let message = message.expect("what is to be handled is there");
+    Handling {
+        handler: instance.actor.handle(message, &mut instance.cx),
+        consumer: &mut tenancy.consumer,
+    }
+}
+
+impl<M> Tenancy<'_, M> {
+    fn ordered_exit(&self) -> ExitReason {
+        if self.cell.core.orders() & order::SHUTDOWN != 0 {
+            ExitReason::Shutdown
+        } else {
+            ExitReason::Normal
+        }
     }
 }
 
@@ -413,41 +467,61 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
     }
 }
 
-/// A handler at work. While it is suspended, senders see all the room that there is.
-struct Handling<'h, 'q, F, T> {
-    handler: Pin<&'h mut F>,
-    consumer: &'h mut Consumer<'q, T>,
+pin_project! {
+    /// A handler at work. While it is suspended, senders see all the room that there is.
+    struct Handling<'h, 'q, F, T> {
+        #[pin]
+        handler: F,
+        consumer: &'h mut Consumer<'q, T>,
+    }
 }
 
-impl<F: Future, T> Future for Handling<'_, '_, F, T> {
+impl<F, T, E> Future for Handling<'_, '_, F, T>
+where
+    F: Future<Output = Result<(), E>>,
+{
     type Output = F::Output;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let polled = self.handler.as_mut().poll(cx);
-        if polled.is_pending() {
-            self.consumer.publish();
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.handler.poll(cx);
+        match &polled {
+            Poll::Pending => this.consumer.publish(),
+            Poll::Ready(result) if scope::has_orphans() => scope::settle_orphans(match result {
+                Ok(()) => AskError::NoReply,
+                Err(_) => AskError::CrashedWhileHandling,
+            }),
+            Poll::Ready(_) => {}
         }
         polled
     }
 }
 
 /// Sleeps until there may be a message or an order. Wake-ups can be spurious.
-struct Park<'h, 'q, T> {
-    consumer: &'h mut Consumer<'q, T>,
-    signal: &'h Signal,
+struct Park<'h, 'q, M> {
+    tenancy: &'h mut Tenancy<'q, M>,
     parked: bool,
 }
 
-impl<T> Future for Park<'_, '_, T> {
+impl<'h, 'q, M> Park<'h, 'q, M> {
+    fn new(tenancy: &'h mut Tenancy<'q, M>) -> Self {
+        Self {
+            tenancy,
+            parked: false,
+        }
+    }
+}
+
+impl<M> Future for Park<'_, '_, M> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
         if self.parked {
-            self.signal.unpark();
+            self.tenancy.cell.queue.signal().unpark();
             return Poll::Ready(());
         }
-        self.parked = self.consumer.park();
+        self.parked = self.tenancy.consumer.park();
         if self.parked {
             Poll::Pending
         } else {
@@ -460,7 +534,8 @@ impl<T> Future for Park<'_, '_, T> {
 #[derive(Default)]
 struct Slice {
     messages: u32,
-    began: Option<Instant>,
+    /// When the first look was taken, on a clock that wraps; see [`micros_now`].
+    first_look_us: u32,
 }
 
 impl Slice {
@@ -473,23 +548,67 @@ impl Slice {
 
     #[cold]
     fn is_spent_by_the_clock(&mut self) -> bool {
-        if self.messages >= SLICE_MESSAGES_MAX {
-            return true;
+        let now_us = micros_now();
+        if self.messages == SLICE_MESSAGES_PER_LOOK {
+            self.first_look_us = now_us;
         }
-        // Real time on purpose: this is about the worker thread, not about what the application calls time.
-        self.began.get_or_insert_with(Instant::now).elapsed() >= SLICE_TIME_MAX
+        self.messages >= SLICE_MESSAGES_MAX
+            || now_us.wrapping_sub(self.first_look_us) >= SLICE_TIME_MAX_US
     }
 }
 
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if yielded {
+/// Microseconds on a clock that wraps every 71 minutes. Real time on purpose: this is about the worker thread, not about
+/// what the application calls time.
+fn micros_now() -> u32 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u32
+}
+
+/// Lets the others of this worker have their turn.
+#[derive(Default)]
+struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.yielded {
             return Poll::Ready(());
         }
-        yielded = true;
+        self.yielded = true;
         cx.waker().wake_by_ref();
         Poll::Pending
-    })
-    .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Failure, System};
+
+    struct Small(u64);
+
+    impl Actor for Small {
+        type Msg = u64;
+        type Error = Failure;
+
+        async fn handle(&mut self, n: u64, _: &mut Context<Self>) -> Result<(), Failure> {
+            self.0 += n;
+            Ok(())
+        }
+    }
+
+    /// Tokio allocates tasks in steps of 128 bytes; up to 272 bytes of future fit into 384.
+    #[tokio::test]
+    async fn a_small_actor_fits_into_a_small_task() {
+        let actor = System::new("test").spawn(Small(0));
+        let cell = actor.cell.clone();
+        let hosted = host::<Small, _>(cell, Once(Some(Small(0))), None);
+        assert!(size_of_val(&hosted) <= 272, "{}", size_of_val(&hosted));
+        assert!(size_of::<Cell<u64>>() <= 240, "{}", size_of::<Cell<u64>>());
+        // It was never the host of that cell.
+        std::mem::forget(hosted);
+    }
 }

@@ -215,7 +215,7 @@ fn idle_queues_are_trimmed_by_others_while_senders_send() {
         }
         for _ in 0..2 {
             scope.spawn(|| {
-                while done.load(Ordering::SeqCst) < 2 || queue.len() > 0 {
+                while done.load(Ordering::SeqCst) < 2 || !queue.is_empty() {
                     let Some(mut consumer) = queue.consume() else {
                         continue;
                     };
