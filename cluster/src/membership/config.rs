@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Smallest allowed [`Config::packet_bytes_max`]: any header and body leave room for the largest record.
-pub const PACKET_BYTES_MIN: usize = 1200;
+pub const PACKET_BYTES_MIN: usize = 1100;
 
 /// The parts of Lifeguard (Dadgar, Phillips and Currey, 2018), which experiments switch off one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

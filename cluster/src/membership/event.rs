@@ -73,6 +73,11 @@ pub enum Event {
         /// Who decided.
         decider: NodeName,
     },
+    /// A member that is down was forgotten, long after.
+    MemberForgotten {
+        /// Who.
+        id: NodeId,
+    },
     /// This machine has spoken with another member for the first time in this boot.
     Joined {
         /// With whom.
@@ -95,6 +100,11 @@ pub enum Event {
     /// After [`Event::SelfDown`]: a part of the cluster that counts can be reached. Call [`rejoin`](super::Machine::rejoin) with a
     /// greater boot to come back.
     RejoinPossible,
+    /// This machine lives again, under a new boot. What it knew of others is void.
+    Rejoined {
+        /// Its new self.
+        id: NodeId,
+    },
     /// The word of leaving has been spread as far as it will be; the owner may stop.
     LeaveComplete,
     /// Timers were handled late by `late`: the process did not run. The lost time counts against nobody.

@@ -303,6 +303,7 @@ impl World {
             stable_after: self.config.stable_after,
         });
         let machine = Machine::new(
+            self.now,
             self.config.membership.clone(),
             identity,
             policy,

@@ -193,6 +193,9 @@ impl Machine {
         self.id.boot = boot;
         self.incarnation = 0;
         self.life = Life::Up;
+        self.events.push_back(Event::Rejoined {
+            id: self.id.clone(),
+        });
         self.timers.set(
             Timer::Probe,
             self.now + self.rng.duration_below(self.config.probe_interval),

@@ -182,6 +182,11 @@ impl Machine {
             .copied()
             .collect();
         for slot in forgotten {
+            if let Some(member) = self.table.get(slot) {
+                self.events.push_back(Event::MemberForgotten {
+                    id: member.id.clone(),
+                });
+            }
             self.table.forget(slot);
             self.probes.remove(slot);
             self.broadcasts

@@ -71,11 +71,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A member that knows nobody yet. `seed` decides every random choice.
+    /// A member that knows nobody yet and lives from `now` on. `seed` decides every random choice.
     ///
     /// # Errors
     /// [`CommandError`] when settings or metadata are out of bounds.
     pub fn new(
+        now: Duration,
         config: Config,
         identity: Identity,
         policy: Box<dyn PartitionPolicy>,
@@ -91,11 +92,17 @@ impl Machine {
         commands::check_record(&record)?;
         let mut rng = Rng::new(seed);
         let mut timers = Timers::default();
-        timers.set(Timer::Probe, rng.duration_below(config.probe_interval));
-        timers.set(Timer::Contact, rng.duration_below(config.contact_interval));
+        timers.set(
+            Timer::Probe,
+            now + rng.duration_below(config.probe_interval),
+        );
+        timers.set(
+            Timer::Contact,
+            now + rng.duration_below(config.contact_interval),
+        );
         Ok(Self {
             clock: RunningClock::default(),
-            now: Duration::ZERO,
+            now,
             id: identity.id,
             incarnation: 0,
             record: record.into(),
@@ -109,7 +116,7 @@ impl Machine {
             contacts: Contacts::default(),
             sync: Sync::default(),
             gossiped_at: None,
-            unreachable_changed_at: Duration::ZERO,
+            unreachable_changed_at: now,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
