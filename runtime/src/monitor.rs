@@ -62,35 +62,6 @@ pub(crate) trait Watcher: Send + Sync {
     fn tell(&self, event: MonitorEvent) -> bool;
 }
 
-/// Those who watch one address. No watcher costs one null word.
-#[derive(Default)]
-pub(crate) struct Watchers(Mutex<Option<Box<WatcherList>>>);
-
-type WatcherList = Vec<Arc<dyn Watcher>>;
-
-impl Watchers {
-    pub(crate) fn add(&self, watcher: Arc<dyn Watcher>) {
-        self.0.locked().get_or_insert_default().push(watcher);
-    }
-
-    /// Tells all, and forgets those who are done. Not called concurrently with itself for one address.
-    pub(crate) fn tell(&self, event: &MonitorEvent) {
-        // Told outside the lock: a watcher may add a watcher.
-        let Some(mut told) = self.0.locked().take() else {
-            return;
-        };
-        told.retain(|watcher| watcher.tell(event.clone()));
-        if told.is_empty() {
-            return;
-        }
-        let mut now = self.0.locked();
-        match &mut *now {
-            Some(added) => added.extend(told.drain(..)),
-            None => *now = Some(told),
-        }
-    }
-}
-
 /// Hears of the ends of one address, outside an actor. Made by [`ActorRef::monitor`](crate::ActorRef::monitor).
 ///
 /// Dropping it ends the monitoring.

@@ -21,7 +21,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
 };
@@ -33,7 +33,7 @@ use crate::{
     exit::ExitReason,
     id::ActorId,
     mailbox::{Joined, Pushed, Queue, Rejected},
-    monitor::{MonitorEvent, Watcher, Watchers},
+    monitor::{MonitorEvent, Watcher},
     reference::{AddressState, TellError},
     scope,
     sync_ext::MutexExt,
@@ -47,22 +47,31 @@ pub(crate) struct Cell<M> {
 }
 
 /// What is known of an address, whatever its messages.
+///
+/// An idle actor weighs little more than this and its queue, so what most addresses never have lies in `rare`.
 pub(crate) struct Core {
     pub(crate) id: ActorId,
     /// The whole path, if it has one of its own.
     name: Option<Arc<str>>,
     pub(crate) system: System,
-    orders: AtomicU32,
-    state: AtomicU8,
-    incarnation: AtomicU64,
     /// How many messages were taken into a handler, over all incarnations.
     handled: AtomicU64,
-    last_exit: Mutex<Option<Box<LastExit>>>,
-    watchers: Watchers,
+    rare: Mutex<Option<Box<Rare>>>,
+    orders: AtomicU32,
+    /// Its place among the roots of the system; [`NO_ROOT`]: it is in a tree.
+    root_key: AtomicU32,
+    incarnation: AtomicU32,
+    state: AtomicU8,
     /// Whether the registry has a name for it.
     registered: AtomicBool,
-    /// Its place among the roots of the system, plus one; 0: it is in a tree.
-    root_key: AtomicUsize,
+}
+
+const NO_ROOT: u32 = u32::MAX;
+
+#[derive(Default)]
+struct Rare {
+    last_exit: Option<LastExit>,
+    watchers: Vec<Arc<dyn Watcher>>,
 }
 
 struct LastExit {
@@ -78,14 +87,13 @@ impl Core {
             id,
             name,
             system,
-            orders: AtomicU32::new(orders),
-            state: AtomicU8::new(AddressState::Restarting as u8),
-            incarnation: AtomicU64::new(0),
             handled: AtomicU64::new(0),
-            last_exit: Mutex::new(None),
-            watchers: Watchers::default(),
+            rare: Mutex::new(None),
+            orders: AtomicU32::new(orders),
+            root_key: AtomicU32::new(NO_ROOT),
+            incarnation: AtomicU32::new(0),
+            state: AtomicU8::new(AddressState::Restarting as u8),
             registered: AtomicBool::new(false),
-            root_key: AtomicUsize::new(0),
         }
     }
 
@@ -106,11 +114,15 @@ impl Core {
 
     /// Before the address is hosted.
     pub(crate) fn set_root_key(&self, key: usize) {
-        self.root_key.store(key + 1, Ordering::Relaxed);
+        let key = u32::try_from(key).expect("a system has fewer than 2^32 roots");
+        self.root_key.store(key, Ordering::Relaxed);
     }
 
     pub(crate) fn root_key(&self) -> Option<usize> {
-        self.root_key.load(Ordering::Relaxed).checked_sub(1)
+        match self.root_key.load(Ordering::Relaxed) {
+            NO_ROOT => None,
+            key => Some(key as usize),
+        }
     }
 
     pub(crate) fn state(&self) -> AddressState {
@@ -127,7 +139,7 @@ impl Core {
     }
 
     pub(crate) fn incarnation(&self) -> u64 {
-        self.incarnation.load(Ordering::Relaxed)
+        self.incarnation.load(Ordering::Relaxed).into()
     }
 
     pub(crate) fn handled(&self) -> u64 {
@@ -141,49 +153,67 @@ impl Core {
     }
 
     /// By the run loop alone.
-    fn begin_incarnation(&self) -> u64 {
-        let number = self.incarnation() + 1;
+    fn begin_incarnation(&self) {
+        let number = self.incarnation.load(Ordering::Relaxed).saturating_add(1);
         self.incarnation.store(number, Ordering::Relaxed);
-        number
     }
 
     pub(crate) fn last_exit(&self) -> Option<ExitReason> {
-        self.last_exit
-            .locked()
-            .as_ref()
-            .map(|exit| exit.reason.clone())
+        let rare = self.rare.locked();
+        let last_exit = rare.as_ref()?.last_exit.as_ref()?;
+        Some(last_exit.reason.clone())
     }
 
     fn set_last_exit(&self, incarnation: u64, reason: ExitReason) {
-        *self.last_exit.locked() = Some(Box::new(LastExit {
+        self.rare.locked().get_or_insert_default().last_exit = Some(LastExit {
             incarnation,
             reason,
             told: false,
-        }));
+        });
     }
 
     /// Tells the watchers of the last exit, if they do not know yet.
     pub(crate) fn tell_down(&self, restart_follows: bool) {
-        let event = match &mut *self.last_exit.locked() {
-            Some(exit) if !exit.told => {
-                exit.told = true;
-                MonitorEvent::Down {
-                    incarnation: exit.incarnation,
-                    reason: exit.reason.clone(),
-                    restart_follows,
-                    missed: 0,
-                }
+        let event = {
+            let mut rare = self.rare.locked();
+            let last_exit = rare.as_mut().and_then(|rare| rare.last_exit.as_mut());
+            let Some(exit) = last_exit.filter(|exit| !exit.told) else {
+                return;
+            };
+            exit.told = true;
+            MonitorEvent::Down {
+                incarnation: exit.incarnation,
+                reason: exit.reason.clone(),
+                restart_follows,
+                missed: 0,
             }
-            _ => return,
         };
-        self.watchers.tell(&event);
+        self.tell_watchers(&event);
     }
 
     fn tell_gone(&self) {
-        self.watchers.tell(&MonitorEvent::Gone {
+        self.tell_watchers(&MonitorEvent::Gone {
             reason: self.last_exit().unwrap_or(ExitReason::Shutdown),
             missed: 0,
         });
+    }
+
+    /// Tells all watchers, and forgets those who are done.
+    fn tell_watchers(&self, event: &MonitorEvent) {
+        // Told outside the lock: a watcher may add a watcher.
+        let Some(mut told) = self
+            .rare
+            .locked()
+            .as_mut()
+            .map(|rare| std::mem::take(&mut rare.watchers))
+        else {
+            return;
+        };
+        told.retain(|watcher| watcher.tell(event.clone()));
+        if !told.is_empty() {
+            let mut rare = self.rare.locked();
+            rare.get_or_insert_default().watchers.append(&mut told);
+        }
     }
 }
 
@@ -292,7 +322,9 @@ impl<M> Cell<M> {
     }
 
     pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.core.watchers.add(watcher);
+        let mut rare = self.core.rare.locked();
+        rare.get_or_insert_default().watchers.push(watcher);
+        drop(rare);
         // The address may have ended before the watcher was there to be told. Whoever takes it from the list tells it.
         if self.core.state() == AddressState::Gone {
             self.core.tell_gone();

@@ -607,7 +607,7 @@ mod tests {
         let cell = actor.cell.clone();
         let hosted = host::<Small, _>(cell, Once(Some(Small(0))), None);
         assert!(size_of_val(&hosted) <= 272, "{}", size_of_val(&hosted));
-        assert!(size_of::<Cell<u64>>() <= 240, "{}", size_of::<Cell<u64>>());
+        assert!(size_of::<Cell<u64>>() <= 216, "{}", size_of::<Cell<u64>>());
         // It was never the host of that cell.
         std::mem::forget(hosted);
     }
