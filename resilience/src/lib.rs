@@ -13,6 +13,7 @@
 //! | wait between attempts | [`backoff`] |
 //! | try again, a bounded number of times | [`retry`] |
 //! | keep retries of many callers from becoming the load | [`budget`] |
+//! | stop calling what keeps failing | [`breaker`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -25,6 +26,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod idempotency;
 pub mod retry;
