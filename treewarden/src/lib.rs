@@ -1,1 +1,95 @@
-//! An actor-based supervision runtime for tokio.
+//! Treewarden keeps a service running while parts of it crash, hang, drown in load or lose a machine.
+//!
+//! It is an actor runtime on tokio with Erlang's supervision. This crate is what applications depend on; it only joins the
+//! crates that do the work:
+//!
+//! | module | crate | what |
+//! |---|---|---|
+//! | [`runtime`] | `treewarden-runtime` | actors, mailboxes, references, monitors, names, dead letters |
+//! | [`supervisor`] | `treewarden-supervisor` | trees of actors, tasks and supervisors that are restarted by rule |
+//! | [`resilience`] | `treewarden-resilience` | breakers, retries, budgets, limits; they need no actor |
+//! | `cluster` (feature `cluster`) | `treewarden-cluster` | membership by gossip, references to actors on other nodes |
+//!
+//! # A supervised actor
+//!
+//! ```
+//! use std::time::Duration;
+//! use treewarden::prelude::*;
+//!
+//! struct Counter {
+//!     total: u64,
+//! }
+//!
+//! enum CounterMsg {
+//!     Add(u64),
+//!     Total(Reply<u64>),
+//! }
+//!
+//! impl Actor for Counter {
+//!     type Msg = CounterMsg;
+//!     type Error = Failure;
+//!
+//!     async fn handle(&mut self, msg: CounterMsg, _cx: &mut Context<Self>) -> Result<(), Failure> {
+//!         match msg {
+//!             CounterMsg::Add(n) => self.total += n,
+//!             CounterMsg::Total(reply) => reply.send(self.total),
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Failure> {
+//!     let system = System::new("demo");
+//!     let tree = Supervisor::one_for_one("app")
+//!         .child(Child::actor("counter", |_| async { Ok(Counter { total: 0 }) }))
+//!         .start(&system)
+//!         .await?;
+//!
+//!     let counter = tree.actor::<CounterMsg>("counter")?;
+//!     counter.tell(CounterMsg::Add(2)).await?;
+//!     let total = counter.ask(CounterMsg::Total).timeout(Duration::from_secs(1)).await?;
+//!     assert_eq!(total, 2);
+//!
+//!     tree.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What to know
+//!
+//! - **A reference names an address, not an incarnation.** When the counter above crashes, `counter` stays valid: what is
+//!   queued waits for the next incarnation, and an ask whose request was in the handler fails with an error that says so.
+//! - **Mailboxes are bounded.** `tell` waits for room, `try_tell` hands the message back. What a full mailbox does is the
+//!   receiver's [`Overflow`](runtime::Overflow) policy.
+//! - **Nothing is lost in silence.** What is not handled is handed back or counted, with a reason, in
+//!   [`DeadLetters`](runtime::DeadLetters).
+//! - **Stop and kill overtake messages.** They land at the next await; code that never awaits cannot be stopped in Rust, so
+//!   put it on a [thread of its own](runtime::Placement::OwnThread).
+//! - **An application keeps its own main.** Starting a tree gives a handle; nothing is installed, no port is opened, no
+//!   runtime is started. A tree lives beside whatever else runs on the same tokio runtime.
+//! - **To see what is there**, print [`System::snapshot`](runtime::System::snapshot).
+//! - **`panic = "abort"` defeats all of this**: a panic can only be isolated where it unwinds.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "cluster")]
+#[doc(inline)]
+pub use treewarden_cluster as cluster;
+#[doc(inline)]
+pub use treewarden_resilience as resilience;
+#[doc(inline)]
+pub use treewarden_runtime as runtime;
+#[doc(inline)]
+pub use treewarden_supervisor as supervisor;
+
+/// What most programs need.
+pub mod prelude {
+    pub use treewarden_runtime::{
+        Actor, ActorRef, AskError, Context, ExitReason, Failure, Init, Mailbox, Overflow, Reply,
+        SpawnOptions, System, TellError,
+    };
+    pub use treewarden_supervisor::{
+        Backoff, Child, Restart, Shutdown, Supervisor, TaskContext, Tree,
+    };
+}
