@@ -2,9 +2,12 @@
 //!
 //! | run it | what it shows |
 //! |---|---|
+//! | `cargo run --example hello` | a supervised actor in a few lines |
+//! | `cargo run --example embed` | a supervision tree inside a web service |
 //! | `cargo run --release --example cluster` | three operating system processes count words together while parts of them are killed |
 //!
 //! What is too long for one file, or is tested elsewhere, is in this library; the examples themselves are short.
 #![forbid(unsafe_code)]
 
+pub mod embed;
 pub mod wordcount;

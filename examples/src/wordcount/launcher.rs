@@ -25,7 +25,7 @@ use super::{
     processes::{Fleet, Heard, NodeCommand},
     progress::{Order, Progress},
     protocol::{Job, Settings},
-    report::{Bytes, Grouped, Report},
+    report::{Bytes, Counted, Grouped, Report},
     story::Story,
     tally::Tally,
 };
@@ -142,10 +142,10 @@ async fn launch(
     let mut signals = Signals::new()?;
     let mut story = Story::on_stdout();
     story.tell(format_args!(
-        "{} nodes count {} in {} files; chaos: {}",
-        options.nodes,
+        "{} to count {} in {}; chaos: {}",
+        Counted(options.nodes.into(), "node"),
         Bytes(input.bytes),
-        Grouped(input.files.len() as u64),
+        Counted(input.files.len() as u64, "file"),
         options.chaos
     ));
     let mut fleet = Fleet::start(command, options.nodes)?;
@@ -169,7 +169,8 @@ async fn launch(
     if killed > 0 {
         let story = progress.story();
         story.tell(format_args!(
-            "{killed} nodes did not stop in time and were killed"
+            "{} did not stop in time, and was killed",
+            Counted(killed as u64, "node")
         ));
     }
     match ran {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     protocol::{Event, Standing},
-    report::Bytes,
+    report::{Bytes, Counted},
     story::Story,
     tally::{MalformedCounts, Tally},
 };
@@ -256,8 +256,9 @@ impl<W: Write> Progress<W> {
                 self.has_begun = true;
                 self.last_counted = Instant::now();
                 self.story.tell(format_args!(
-                    "all {} nodes are there, with {workers} workers: the work begins",
-                    self.nodes
+                    "{} with {} are there: the work begins",
+                    Counted(self.nodes.into(), "node"),
+                    Counted(workers.into(), "worker")
                 ));
             }
             Event::Progress { bytes } => {
@@ -353,8 +354,9 @@ impl<W: Write> Progress<W> {
     /// The launcher has killed a node.
     pub fn on_kill(&mut self, node: usize, pid: u32, chunks: usize, killed_at: Instant) {
         self.story.tell(format_args!(
-            "{} (process {pid}) was killed with SIGKILL, with {chunks} chunks on it",
-            Self::name(node)
+            "{} (process {pid}) was killed with SIGKILL, with {} on it",
+            Self::name(node),
+            Counted(chunks as u64, "chunk")
         ));
         self.ended.insert(node);
         self.victim = Some(Victim {

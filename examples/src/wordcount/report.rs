@@ -50,19 +50,19 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "{} words, {} different, in {} files of {} together",
-            Grouped(*words),
+            "{}, {} different, in {} of {} together",
+            Counted(*words, "word"),
             Grouped(*distinct as u64),
-            Grouped(self.files as u64),
+            Counted(self.files as u64, "file"),
             Bytes(self.bytes),
         )?;
         writeln!(
             f,
-            "{} chunks, {} delivered again; {} workers restarted, {} nodes killed; {:.1} s",
-            Grouped(self.chunks),
+            "{}, {} delivered again; {} restarted, {} killed; {:.1} s",
+            Counted(self.chunks, "chunk"),
             Grouped(self.chunks_redelivered),
-            self.actor_restarts,
-            self.nodes_killed,
+            Counted(self.actor_restarts, "worker"),
+            Counted(self.nodes_killed.into(), "node"),
             self.elapsed_ms as f64 / 1000.0,
         )?;
         f.write_str(if self.exact {
@@ -84,6 +84,17 @@ impl fmt::Display for Bytes {
             bytes @ ..1_000_000_000 => write!(f, "{:.1} MB", bytes as f64 / 1e6),
             bytes => write!(f, "{:.1} GB", bytes as f64 / 1e9),
         }
+    }
+}
+
+/// A number and what it counts, `1 node` or `2 nodes`.
+pub struct Counted(pub u64, pub &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, noun) = self;
+        let plural = if *number == 1 { "" } else { "s" };
+        write!(f, "{} {noun}{plural}", Grouped(*number))
     }
 }
 
@@ -138,7 +149,7 @@ mod tests {
         assert_eq!(
             report().to_string(),
             "8,000,001 words, 400 different, in 1,200 files of 52.3 MB together\n\
-             400 chunks, 17 delivered again; 12 workers restarted, 1 nodes killed; 3.5 s\n\
+             400 chunks, 17 delivered again; 12 workers restarted, 1 node killed; 3.5 s\n\
              exact: a plain single-threaded count gives the same"
         );
         assert_eq!(Grouped(100).to_string(), "100");

@@ -1,0 +1,155 @@
+//! One node of the word count: its supervision tree.
+//!
+//! ```text
+//! node (one_for_one)
+//! ├─ workers (one_for_one): worker-1, worker-2, ...
+//! ├─ foreman
+//! └─ coordinator, on the first node
+//! ```
+//!
+//! The coordinator is temporary and significant: it holds the job in memory, so a new one could only begin anew. Its end
+//! ends the tree, and with it the node, and the launcher hears of it.
+
+use std::{sync::Mutex, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+use treewarden_runtime::{Failure, System};
+use treewarden_supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree};
+
+use super::{
+    coordinator::{self, News, Peer},
+    crew::Crew,
+    ledger::HOME,
+    messages::{FOREMAN, worker_name},
+    protocol::{Event, EventSink, Job, Settings},
+    worker::{Foreman, Worker},
+};
+
+/// Workers may crash so often within [`CRASH_PERIOD`], all together, before the node gives up. Chaos is not to reach it.
+const CRASHES_MAX: u32 = 100;
+
+/// News of nodes that wait for the coordinator.
+const PEERS_WAITING_MAX: usize = 64;
+
+/// See [`CRASHES_MAX`].
+const CRASH_PERIOD: Duration = Duration::from_secs(10);
+
+/// What a coordinator is started with.
+pub struct Coordination {
+    /// What to do.
+    pub job: Job,
+    /// What it hears of nodes, its own included.
+    pub peers: mpsc::Receiver<Peer>,
+}
+
+/// Starts the tree of a node, and returns it with the crew in it.
+///
+/// # Errors
+///
+/// If a child does not start. Nothing is left then.
+pub async fn start(
+    system: &System,
+    workers: u32,
+    coordination: Option<Coordination>,
+    events: &EventSink,
+) -> Result<(Tree, Crew), Failure> {
+    let children = (1..=workers).map(|number| worker(number, events.clone()));
+    let mut supervisor = Supervisor::one_for_one("node")
+        .auto_shutdown(AutoShutdown::AnySignificant)
+        .child(
+            Supervisor::one_for_one("workers")
+                .intensity(CRASHES_MAX, CRASH_PERIOD)
+                .children(children),
+        )
+        .child(Child::actor(FOREMAN, move |_init| async move {
+            Ok(Foreman::new(workers))
+        }));
+    if let Some(coordination) = coordination {
+        supervisor = supervisor.child(coordinator(coordination, events.clone()));
+    }
+    let tree = supervisor.start(system).await?;
+    let worker = |number| tree.actor(&format!("workers/{}", worker_name(number)));
+    let crew = Crew::Here {
+        foreman: tree.actor(FOREMAN)?,
+        workers: (1..=workers).map(worker).collect::<Result<_, _>>()?,
+    };
+    Ok((tree, crew))
+}
+
+fn worker(number: u32, events: EventSink) -> Child {
+    Child::actor(worker_name(number), move |init| {
+        if let Some(reason) = init.last_exit() {
+            events(Event::Restarted {
+                worker: worker_name(number),
+                incarnation: init.incarnation(),
+                reason: reason.to_string(),
+            });
+        }
+        async { Ok(Worker) }
+    })
+}
+
+fn coordinator(coordination: Coordination, events: EventSink) -> Child {
+    // A temporary child has one incarnation, so this is taken once.
+    let coordination = Mutex::new(Some(coordination));
+    Child::task("coordinator", move |cx| {
+        let coordination = coordination
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .take();
+        let events = events.clone();
+        async move {
+            cx.ready();
+            let Some(Coordination { job, peers }) = coordination else {
+                return Err(Failure::msg("a job is coordinated once"));
+            };
+            let counted = tokio::select! {
+                counted = coordinator::run(job, peers, events.clone()) => counted,
+                () = cx.cancelled() => return Ok(()),
+            };
+            if let Err(failure) = &counted {
+                events(Event::Failed(format!("{failure:#}")));
+                return counted;
+            }
+            // The node goes on until it is told to stop.
+            cx.cancelled().await;
+            Ok(())
+        }
+    })
+    .restart(Restart::Temporary)
+    .significant(true)
+}
+
+/// Runs a node until `stop` resolves or its sender is dropped.
+///
+/// # Errors
+///
+/// If the node cannot be started, or its tree ends by itself.
+pub async fn run(
+    settings: Settings,
+    events: EventSink,
+    stop: oneshot::Receiver<()>,
+) -> Result<(), Failure> {
+    let system = System::new(settings.name.clone());
+    let (peers, heard) = mpsc::channel(PEERS_WAITING_MAX);
+    let coordination = settings.job.map(|job| Coordination { job, peers: heard });
+    let (tree, crew) = start(&system, settings.workers, coordination, &events).await?;
+    let home = News::Joined {
+        name: settings.name,
+        crew,
+    };
+    // Fails on a node that coordinates nothing.
+    let _ = peers
+        .send(Peer {
+            node: HOME,
+            news: home,
+        })
+        .await;
+    tokio::select! {
+        _ = stop => {
+            tree.shutdown().await;
+            Ok(())
+        }
+        reason = tree.wait() => Err(Failure::msg(format!("its supervision tree ended: {reason}"))),
+    }
+}
