@@ -147,22 +147,19 @@ fn join_all(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
 #[test]
 fn loom_each_message_arrives_once_and_in_its_senders_order() {
     check(2, &both(8), |model| {
-        let senders = [10, 20].map(|first| {
-            model.spawn(move |model| {
-                assert!(model.try_push(first));
-                assert!(model.try_push(first + 1));
-            })
-        });
-        let taken = model.take(4);
-        let of = |first: u32| {
+        let sender = model.spawn(|model| assert!(model.try_push(10) && model.try_push(11)));
+        let other = model.spawn(|model| assert!(model.try_push(20)));
+        let mut taken = model.take_what_is_there();
+        join_all([sender, other]);
+        taken.extend(model.take_what_is_there());
+        let of = |tens: u32| {
             taken
                 .iter()
                 .copied()
-                .filter(|v| v / 10 == first / 10)
+                .filter(|v| v / 10 == tens)
                 .collect::<Vec<_>>()
         };
-        assert_eq!((of(10), of(20)), (vec![10, 11], vec![20, 21]));
-        join_all(senders);
+        assert_eq!((of(1), of(2)), (vec![10, 11], vec![20]));
         model.end();
     });
 }
@@ -170,13 +167,25 @@ fn loom_each_message_arrives_once_and_in_its_senders_order() {
 #[test]
 fn loom_senders_race_for_the_last_slot_of_a_block() {
     check(2, &[Mailbox::unbounded()], |model| {
-        assert!(model.try_push(0));
-        assert!(model.try_push(1));
+        assert!(model.try_push(0) && model.try_push(1));
         let senders = [2, 3].map(|value| model.spawn(move |model| assert!(model.try_push(value))));
-        let mut taken = model.take(4);
+        let mut taken = model.take_what_is_there();
+        join_all(senders);
+        taken.extend(model.take_what_is_there());
         taken.sort_unstable();
         assert_eq!(taken, [0, 1, 2, 3]);
-        join_all(senders);
+        model.end();
+    });
+}
+
+#[test]
+fn loom_a_consumer_parks_at_the_end_of_a_block() {
+    check(3, &[Mailbox::unbounded()], |model| {
+        assert!(model.try_push(0));
+        assert_eq!(model.take_what_is_there(), [0]);
+        let sender = model.spawn(|model| (1..4).for_each(|value| assert!(model.try_push(value))));
+        assert_eq!(model.take(3), [1, 2, 3]);
+        join_all([sender]);
         model.end();
     });
 }
@@ -254,8 +263,18 @@ fn loom_nothing_is_pushed_after_close_and_nothing_before_is_lost() {
 }
 
 #[test]
-fn loom_waiting_senders_are_served_by_a_consumer_that_parks() {
+fn loom_a_waiting_sender_is_served_by_a_consumer_that_parks() {
     check(2, &both(1), |model| {
+        let sender = model.spawn(|model| assert!(model.push(1) && model.push(2)));
+        assert_eq!(model.take(2), [1, 2]);
+        join_all([sender]);
+        model.end();
+    });
+}
+
+#[test]
+fn loom_two_waiting_senders_are_served_by_a_consumer_that_parks() {
+    check(1, &both(1), |model| {
         let senders = [1, 2].map(|value| model.spawn(move |model| assert!(model.push(value))));
         let mut taken = model.take(2);
         taken.sort_unstable();
@@ -334,7 +353,7 @@ fn loom_close_hands_waiting_senders_their_messages() {
 
 #[test]
 fn loom_an_empty_block_is_given_back_while_others_send() {
-    check(3, &[Mailbox::bounded(4)], |model| {
+    check(2, &[Mailbox::bounded(4)], |model| {
         assert!(model.try_push(0));
         let sender = model.spawn(|model| {
             assert!(model.try_push(1));
@@ -370,11 +389,23 @@ fn loom_skipped_slots_never_count_as_messages() {
 #[test]
 fn loom_senders_race_to_install_the_first_block() {
     check(3, &[Mailbox::unbounded()], |model| {
-        let senders = [1, 2].map(|value| model.spawn(move |model| assert!(model.try_push(value))));
-        let mut taken = model.take(2);
+        let sender = model.spawn(|model| assert!(model.try_push(1)));
+        assert!(model.try_push(2));
+        let mut taken = model.take_what_is_there();
+        join_all([sender]);
+        taken.extend(model.take_what_is_there());
         taken.sort_unstable();
         assert_eq!(taken, [1, 2]);
-        join_all(senders);
+        model.end();
+    });
+}
+
+#[test]
+fn loom_the_first_message_wakes_its_consumer() {
+    check(3, &[Mailbox::unbounded()], |model| {
+        let sender = model.spawn(|model| assert!(model.try_push(1)));
+        assert_eq!(model.take(1), [1]);
+        join_all([sender]);
         model.end();
     });
 }

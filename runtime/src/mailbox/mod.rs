@@ -5,7 +5,7 @@
 //! | `config` | [`Mailbox`]: capacity, weight and policy, as the user says them |
 //! | `policy` | [`Overflow`], [`OverflowPolicy`]: what a full mailbox does |
 //! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
-//! | `fifo` | the block-linked queue without locks, for all that is first in, first out; `block` and `position` belong to it |
+//! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; the only place with unsafe code |
 //! | `locked` | the queue behind a lock, for the rest |
 //! | `wait` | the line of senders that wait for room |
 //! | `signal` | the wake-up flag of the consumer |
@@ -14,16 +14,11 @@
 //!
 //! Each file states its rules before its code. This folder knows nothing of actors, tasks or tokio.
 
-// Until the run loop uses all of it.
-#![allow(dead_code, unused_imports)]
-
-mod block;
 mod claim;
 mod config;
 mod fifo;
 mod locked;
 mod policy;
-mod position;
 mod queue;
 mod signal;
 mod sync;
@@ -39,7 +34,6 @@ mod tests;
 pub use config::{Mailbox, WeighsOtherMessages};
 pub use policy::{MailboxLoad, OnFull, Overflow, OverflowPolicy};
 
-pub(crate) use config::QueueConfig;
-pub(crate) use queue::{Batch, Consumer, Joined, Pushed, Queue, Rejected, Stop};
+pub(crate) use queue::{Consumer, Joined, Pushed, Queue, Rejected, Stop};
 pub(crate) use signal::Signal;
 pub(crate) use wait::WaitKey;

@@ -84,6 +84,7 @@ impl Stop {
 
 /// What [`Queue::push_all`] did.
 #[derive(Debug)]
+#[allow(dead_code, reason = "read by tests so far")]
 pub(crate) struct Batch<T> {
     pub(crate) pushed: usize,
     /// Queued messages that had to go; oldest first.
@@ -150,6 +151,7 @@ impl<T> Queue<T> {
 
     /// Queues messages from the front as long as there is room; those that remain in `values` were not queued. Other
     /// senders' messages may come between them.
+    #[allow(dead_code, reason = "tell_all sends one by one so far")]
     pub(crate) fn push_all(&self, values: &mut VecDeque<T>) -> Batch<T> {
         match &self.kind {
             Kind::Fifo { fifo, overflow } => {
@@ -208,6 +210,7 @@ impl<T> Queue<T> {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         match &self.kind {
             Kind::Fifo { fifo, .. } => fifo.is_closed(),

@@ -64,10 +64,10 @@ fn seed(default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// Under Miri and sanitizers a fraction of the work must do.
+/// Under Miri a fraction of the work must do.
 fn scaled(count: u64) -> u64 {
     if cfg!(miri) {
-        (count / 500).max(20)
+        (count / 1000).max(10)
     } else {
         count
     }

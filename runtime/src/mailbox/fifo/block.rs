@@ -10,13 +10,11 @@
 //!   all slots ready and has read them may therefore free the block.
 //! * A block does not know how many of its slots hold a message: whoever frees it has emptied it.
 
-#![allow(unsafe_code)]
-
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
-use super::sync::UnsafeCell;
-use super::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use super::super::sync::UnsafeCell;
+use super::super::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Slots of a block: with the link, messages of 8 bytes fill 504 bytes. The model checkers get small blocks, so that short
 /// schedules cross from one to the next.

@@ -1,0 +1,174 @@
+//! Receiving, publishing and giving memory back. Once for each queue at a time: [`Claim`](super::Claim) sees to it.
+
+use std::ptr::{self, NonNull};
+
+use super::super::claim::Claimed;
+use super::super::queue::wake_all;
+use super::super::sync::atomic::Ordering::*;
+use super::super::sync::{Backoff, dekker, lock};
+use super::Fifo;
+use super::block::{Block, SLOTS};
+use super::position::{INSTALLING, NOBLOCK, ONE, WAITERS, next_lap, number, offset, position};
+use super::send::Entry;
+
+/// The consumer. It exists once for each queue at a time, which is what the `SAFETY` comments below mean by "we are the
+/// consumer".
+pub(in crate::mailbox) struct FifoConsumer<'a, T> {
+    pub(super) fifo: &'a Fifo<T>,
+    pub(super) _claimed: Claimed<'a>,
+}
+
+impl<T> FifoConsumer<'_, T> {
+    /// The oldest message. `None`: the queue is empty.
+    #[inline]
+    pub(in crate::mailbox) fn pop(&mut self) -> Option<T> {
+        let fifo = self.fifo;
+        let head = fifo.head.load(Relaxed);
+        let index = offset(head);
+        let block = match NonNull::new(fifo.head_block.load(Acquire)) {
+            // SAFETY: we are the consumer, this is our block, and the head is never at INSTALLING.
+            Some(block) if unsafe { Block::is_ready(block, index) } => block,
+            _ => self.await_ready(head)?,
+        };
+        // SAFETY: ready, and read once, because the head moves on.
+        let value = unsafe { Block::read(block, index) };
+        if index + 1 < SLOTS {
+            fifo.head.store(head + 1, Relaxed);
+            if fifo.publish_each {
+                self.publish_in_passing(head + 1);
+            }
+        } else {
+            self.leave_block(block, head);
+        }
+        Some(value)
+    }
+
+    /// The head's slot is not ready. If it is reserved, waits for its sender.
+    #[cold]
+    fn await_ready(&self, head: u64) -> Option<NonNull<Block<T>>> {
+        let fifo = self.fifo;
+        if position(fifo.tail.load(SeqCst)) == head {
+            return None;
+        }
+        let mut backoff = Backoff::new();
+        loop {
+            if let Some(block) = NonNull::new(fifo.head_block.load(Acquire)) {
+                // SAFETY: as in `pop`.
+                if unsafe { Block::is_ready(block, offset(head)) } {
+                    return Some(block);
+                }
+            }
+            backoff.wait();
+        }
+    }
+
+    #[cold]
+    fn leave_block(&self, spent: NonNull<Block<T>>, head: u64) {
+        let fifo = self.fifo;
+        // SAFETY: we are the consumer and have just read the last slot.
+        let next = unsafe { Block::next(spent) };
+        fifo.head_block.store(next.as_ptr(), Relaxed);
+        let head = next_lap(head);
+        fifo.head.store(head, Relaxed);
+        // SAFETY: all slots were reserved, written and read, and writing was the last thing their senders did to the block.
+        // `tail_block` has moved on, so nobody can reserve in it. It came from a box in `install` or `first_block`.
+        fifo.keep(unsafe { Box::from_raw(spent.as_ptr()) });
+        self.publish_in_passing(head);
+    }
+
+    /// Shows senders the room there is, and serves those in line if half of it is free. Misses one that joins meanwhile,
+    /// who is seen the next time: there is one, because the consumer does not pause here.
+    fn publish_in_passing(&self, head: u64) {
+        let fifo = self.fifo;
+        fifo.published.store(number(head), Release);
+        let tail = fifo.tail.load(Relaxed);
+        if tail & WAITERS != 0
+            && number(position(tail)).saturating_sub(number(head)) <= fifo.capacity / 2
+        {
+            self.serve();
+        }
+    }
+
+    /// Shows senders all the room there is, and serves those in line.
+    pub(in crate::mailbox) fn publish(&mut self) {
+        let fifo = self.fifo;
+        fifo.published
+            .store(number(fifo.head.load(Relaxed)), SeqCst);
+        dekker();
+        if fifo.tail.load(SeqCst) & WAITERS != 0 {
+            self.serve();
+        }
+    }
+
+    /// Moves messages from the line into the queue, as far as there is room.
+    #[cold]
+    fn serve(&self) {
+        let fifo = self.fifo;
+        let mut wakers = Vec::new();
+        {
+            let mut line = lock(&fifo.line);
+            while !line.is_empty()
+                && let Ok(reserved) = fifo.reserve(1, Entry::FromLine)
+            {
+                let waiter = line
+                    .pop_front()
+                    .expect("the line is locked and was not empty");
+                // SAFETY: the one slot of the reservation, written once.
+                unsafe { Block::write(reserved.block, reserved.first, waiter.value) };
+                wakers.push(waiter.waker);
+            }
+            if line.is_empty() {
+                fifo.tail.fetch_and(!WAITERS, SeqCst);
+            }
+        }
+        wake_all(wakers);
+    }
+
+    /// `true`: the queue is empty and the next message wakes the consumer.
+    ///
+    /// Keeps its block: an actor that handles one message for each poll must not allocate for each.
+    pub(in crate::mailbox) fn park(&mut self) -> bool {
+        self.publish();
+        let fifo = self.fifo;
+        fifo.signal.park();
+        let tail = fifo.tail.load(SeqCst);
+        let empty = position(tail) == fifo.head.load(Relaxed) && tail & WAITERS == 0;
+        if !empty {
+            fifo.signal.unpark();
+        }
+        empty
+    }
+
+    /// If the queue is empty, gives its memory back.
+    pub(in crate::mailbox) fn trim(&mut self) {
+        let fifo = self.fifo;
+        drop(fifo.take_spare());
+        let tail = fifo.tail.load(Acquire);
+        let head = fifo.head.load(Relaxed);
+        if position(tail) != head || tail & (WAITERS | NOBLOCK) != 0 {
+            return;
+        }
+        // From here on senders wait until the tail moves on.
+        let places_to_installing = (INSTALLING - offset(head)) as u64;
+        let stopped = tail + ONE * places_to_installing;
+        if fifo
+            .tail
+            .compare_exchange(tail, stopped, SeqCst, Relaxed)
+            .is_err()
+        {
+            return;
+        }
+        let block = fifo.head_block.load(Relaxed);
+        fifo.tail_block.store(ptr::null_mut(), Relaxed);
+        fifo.head_block.store(ptr::null_mut(), Relaxed);
+        let head = next_lap(head);
+        fifo.head.store(head, Relaxed);
+        fifo.published.store(number(head), Release);
+        // A fetch_add and not a store: flags may have changed. NOBLOCK is not set, so adding sets it.
+        fifo.tail.fetch_add(ONE + NOBLOCK, SeqCst);
+        // SAFETY: every slot below the tail that we stopped was written and read, and none above was or will be reserved.
+        // The head and the tail were in the same lap, so `head_block` was the installed block, which came from a box.
+        drop(unsafe { Box::from_raw(block) });
+        lock(&fifo.line).trim();
+    }
+}
