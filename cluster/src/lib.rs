@@ -5,3 +5,4 @@ pub mod agent;
 pub mod datagram;
 pub mod membership;
 pub mod partition;
+pub mod remote;

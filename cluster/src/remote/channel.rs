@@ -1,0 +1,324 @@
+//! A channel on the receiving side: messages of one node for one mailbox of this one.
+//!
+//! The reader of a link hands every message to its channel and goes on: it never waits for a mailbox. What the mailbox has
+//! no room for goes to a backlog, which the sender's credit bounds, and a forwarder puts it into the mailbox, in order,
+//! as room appears. Credit is given back for what has left the backlog. So a slow actor fills its own window and nothing
+//! else.
+//!
+//! The order is kept because there is one reader, and it goes around the backlog only when no forwarder is at work. When
+//! the link ends, its forwarders end first and what is in the backlogs is discarded and counted: a newer link from the
+//! same node starts with nothing in front of it.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+use treewarden_runtime::{ActorRef, AskError, MessageContext, Tell, TellError, wire};
+
+use super::{
+    counters::LinkCount,
+    credit::{Overrun, ReceiveCredit},
+    frame::{Frame, Nack, WireContext},
+    inbound::Answering,
+    message::{RemoteMessage, context_from_wire},
+    sync_ext::MutexExt,
+};
+
+/// Work that a channel has for its link: to be polled until it ends, or dropped with the link.
+pub(crate) type Forwarding = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A channel, whatever its messages.
+pub(crate) trait Inbound: Send {
+    /// Takes one message. A future that is returned has to be polled along.
+    fn deliver(
+        &mut self,
+        payload: &[u8],
+        context: Option<&WireContext<'_>>,
+    ) -> Result<Option<Forwarding>, Overrun>;
+}
+
+pub(crate) struct Channel<M> {
+    shared: Arc<Shared<M>>,
+    /// Messages that have come.
+    received: u64,
+}
+
+struct Shared<M> {
+    number: u32,
+    target: ActorRef<M>,
+    answering: Arc<Answering>,
+    state: Mutex<State<M>>,
+}
+
+struct State<M> {
+    credit: ReceiveCredit,
+    backlog: VecDeque<Waiting<M>>,
+    forwarding: bool,
+}
+
+struct Waiting<M> {
+    message: M,
+    context: Option<MessageContext>,
+    sequence: u64,
+    bytes: usize,
+}
+
+impl<M: RemoteMessage> Channel<M> {
+    pub(crate) fn new(number: u32, target: ActorRef<M>, answering: Arc<Answering>) -> Self {
+        let (credit, extra) = ReceiveCredit::new(answering.window());
+        if let Some(extra) = extra {
+            answering.send(&Frame::Credit {
+                channel: number,
+                messages: extra.messages,
+                bytes: extra.bytes,
+            });
+        }
+        Self {
+            shared: Arc::new(Shared {
+                number,
+                target,
+                answering,
+                state: Mutex::new(State {
+                    credit,
+                    backlog: VecDeque::new(),
+                    forwarding: false,
+                }),
+            }),
+            received: 0,
+        }
+    }
+}
+
+impl<M: RemoteMessage> Inbound for Channel<M> {
+    fn deliver(
+        &mut self,
+        payload: &[u8],
+        context: Option<&WireContext<'_>>,
+    ) -> Result<Option<Forwarding>, Overrun> {
+        let shared = &self.shared;
+        let sequence = self.received;
+        self.received += 1;
+        let bytes = payload.len();
+        shared.state.locked().credit.receive(bytes)?;
+
+        let Some(message) = shared.decode(payload) else {
+            shared.refused(sequence, Nack::Undecodable);
+            shared.taken(bytes);
+            return Ok(None);
+        };
+        let waiting = Waiting {
+            message,
+            context: context.map(|context| context_from_wire(context, Instant::now())),
+            sequence,
+            bytes,
+        };
+        let mut state = shared.state.locked();
+        if state.forwarding {
+            state.backlog.push_back(waiting);
+            return Ok(None);
+        }
+        // Nobody else can start a forwarder: there is one reader.
+        drop(state);
+        let Some(waiting) = shared.try_tell(waiting) else {
+            return Ok(None);
+        };
+        let mut state = shared.state.locked();
+        state.backlog.push_back(waiting);
+        state.forwarding = true;
+        drop(state);
+        Ok(Some(Box::pin(shared.clone().forward())))
+    }
+}
+
+impl<M: RemoteMessage> Shared<M> {
+    fn decode(&self, payload: &[u8]) -> Option<M> {
+        // A `Deserialize` is foreign code, and its panic must not end the link of others.
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            wire::receive(self.answering.clone(), || {
+                postcard::take_from_bytes(payload)
+            })
+        }));
+        match decoded {
+            Ok(Ok((message, []))) => Some(message),
+            Ok(Ok((message, _))) => {
+                drop_refused::<M>(message, AskError::Dead);
+                None
+            }
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    /// Gives the mailbox a message, if it takes or refuses it at once.
+    fn try_tell(&self, waiting: Waiting<M>) -> Option<Waiting<M>> {
+        let Waiting {
+            message,
+            context,
+            sequence,
+            bytes,
+        } = waiting;
+        let told = match &context {
+            None => self.target.try_tell(message),
+            Some(context) => self.target.try_tell_with(message, context.clone()),
+        };
+        match told {
+            Ok(()) => self.taken(bytes),
+            // Whether its policy is to wait is found out by waiting.
+            Err(TellError::Full(message)) => {
+                return Some(Waiting {
+                    message,
+                    context,
+                    sequence,
+                    bytes,
+                });
+            }
+            Err(error) => self.not_told(error, sequence, bytes),
+        }
+        None
+    }
+
+    /// Empties the backlog into the mailbox.
+    async fn forward(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut state = self.state.locked();
+                let next = state.backlog.pop_front();
+                state.forwarding = next.is_some();
+                next
+            };
+            let Some(waiting) = next else {
+                return;
+            };
+            let telling = match waiting.context {
+                None => self.target.tell(waiting.message),
+                Some(context) => self.target.tell_with(waiting.message, context),
+            };
+            let telling = Telling {
+                telling: Some(telling),
+                answering: &self.answering,
+            };
+            match telling.await {
+                Ok(()) => self.taken(waiting.bytes),
+                Err(error) => self.not_told(error, waiting.sequence, waiting.bytes),
+            }
+        }
+    }
+
+    /// The mailbox did not take a message, and will not.
+    fn not_told(&self, error: TellError<M>, sequence: u64, bytes: usize) {
+        let (nack, verdict) = match &error {
+            TellError::Full(_) => (Nack::Full, AskError::Refused),
+            TellError::TooHeavy(_) => (Nack::TooHeavy, AskError::Refused),
+            TellError::Stopped(_) => (Nack::Stopped, AskError::Dead),
+            TellError::Gone(_) => (Nack::Gone, AskError::Dead),
+        };
+        drop_refused(error.into_message(), verdict);
+        self.refused(sequence, nack);
+        self.taken(bytes);
+    }
+
+    fn refused(&self, sequence: u64, reason: Nack) {
+        let counters = self.answering.counters();
+        counters.add(
+            match reason {
+                Nack::Undecodable => LinkCount::MessagesUndecodable,
+                Nack::Full | Nack::TooHeavy | Nack::Stopped | Nack::Gone => {
+                    LinkCount::MessagesRefused
+                }
+            },
+            1,
+        );
+        tracing::debug!(path = %self.target.path(), ?reason, "a message from another node was not accepted");
+        self.answering.send(&Frame::Nack {
+            channel: self.number,
+            sequence,
+            reason,
+        });
+    }
+
+    /// A message has left this side's hands.
+    fn taken(&self, bytes: usize) {
+        let grant = self.state.locked().credit.take(bytes);
+        if let Some(grant) = grant {
+            self.answering.send(&Frame::Credit {
+                channel: self.number,
+                messages: grant.messages,
+                bytes: grant.bytes,
+            });
+        }
+    }
+}
+
+/// A tell that takes its message back when it is dropped with its link, tells its asker why, and counts it.
+struct Telling<'a, M: Send + 'static> {
+    telling: Option<Tell<'a, M>>,
+    answering: &'a Answering,
+}
+
+impl<M: Send + 'static> Future for Telling<'_, M> {
+    type Output = Result<(), TellError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let telling = self
+            .telling
+            .as_mut()
+            .expect("a tell is not polled after it has ended");
+        let polled = Pin::new(telling).poll(cx);
+        if polled.is_ready() {
+            self.telling = None;
+        }
+        polled
+    }
+}
+
+impl<M: Send + 'static> Drop for Telling<'_, M> {
+    fn drop(&mut self) {
+        if let Some(message) = self.telling.take().and_then(Tell::cancel) {
+            drop_refused(message, AskError::Disconnected);
+            self.answering
+                .counters()
+                .add(LinkCount::MessagesDiscarded, 1);
+        }
+    }
+}
+
+impl<M> Drop for Shared<M> {
+    fn drop(&mut self) {
+        let backlog = std::mem::take(&mut self.state.locked().backlog);
+        self.answering
+            .counters()
+            .add(LinkCount::MessagesDiscarded, backlog.len() as u64);
+        // Their askers have heard that the link is lost.
+        for waiting in backlog {
+            drop_refused(waiting.message, AskError::Disconnected);
+        }
+    }
+}
+
+thread_local! {
+    /// What to tell the askers of messages that are dropped just now on this thread.
+    static VERDICT: std::cell::Cell<Option<AskError>> = const { std::cell::Cell::new(None) };
+}
+
+/// Drops a message that the mailbox did not take. Its replies say `verdict`.
+fn drop_refused<M>(message: M, verdict: AskError) {
+    VERDICT.set(Some(verdict));
+    // The drop of a message is foreign code, and its panic must not end the link of others.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(message)));
+    VERDICT.set(None);
+    if dropped.is_err() {
+        tracing::error!("the drop of a message from another node panicked");
+    }
+}
+
+/// The error of a reply that is dropped unanswered: what the runtime says, unless it is being discarded here.
+pub(crate) fn verdict_over(error: AskError) -> AskError {
+    match error {
+        AskError::NoReply => VERDICT.get().unwrap_or(error),
+        error => error,
+    }
+}

@@ -1,0 +1,266 @@
+//! What a stranger can put on the wire: every frame cut, stretched and damaged.
+
+use super::*;
+
+const BYTES_MAX: usize = 4096;
+
+/// One frame of each kind.
+fn all() -> Vec<Frame<'static>> {
+    vec![
+        Frame::Hello(Hello {
+            protocol_min: 1,
+            protocol_max: 2,
+            cluster: "cluster",
+            from_name: "a",
+            from_boot: 1,
+            to_name: "b",
+            to_boot: u64::MAX,
+            link: 300,
+            frame_bytes_max: 1 << 24,
+            challenge: [9; 32],
+        }),
+        Frame::Welcome {
+            body: &[1, 2, 3],
+            proof: &[4; 40],
+        },
+        Frame::Confirm { proof: &[5; 40] },
+        Frame::Refuse {
+            reason: Refusal::WrongKey,
+        },
+        Frame::Open {
+            channel: 7,
+            target: "workers/1",
+            message: "words",
+            version: 3,
+        },
+        Frame::Close { channel: 7 },
+        Frame::Tell {
+            channel: 70_000,
+            payload: &[0; 100],
+        },
+        Frame::TellWith {
+            channel: 7,
+            context: WireContext {
+                remaining_us: Some(1_500_000),
+                criticality: 2,
+                attempt: 1,
+                request_id: 12,
+                trace_parent: Some("00-ab-cd-01"),
+            },
+            payload: b"payload",
+        },
+        Frame::Credit {
+            channel: 7,
+            messages: 32,
+            bytes: 1 << 40,
+        },
+        Frame::Nack {
+            channel: 7,
+            sequence: 9,
+            reason: Nack::Undecodable,
+        },
+        Frame::OpenRefused {
+            channel: 7,
+            reason: OpenRefusal::WrongVersion { takes: 2 },
+        },
+        Frame::Reply {
+            number: 5,
+            payload: b"answer",
+        },
+        Frame::ReplyError {
+            number: 5,
+            error: NoAnswer::TooLarge { bytes: 1 << 33 },
+        },
+        Frame::Monitor {
+            number: 6,
+            target: "workers/1",
+        },
+        Frame::Demonitor { number: 6 },
+        Frame::Down {
+            number: 6,
+            exit: WireExit {
+                incarnation: Some(4),
+                restart_follows: true,
+                missed: 2,
+                kind: "failed",
+                text: "disk on fire",
+            },
+        },
+        Frame::Ping,
+        Frame::Goodbye,
+    ]
+}
+
+fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&mut bytes, frame);
+    bytes
+}
+
+fn decoder_with(bytes: &[u8]) -> Decoder {
+    let mut decoder = Decoder::new();
+    decoder.space().extend_from_slice(bytes);
+    decoder
+}
+
+/// A plain generator: what it finds is found again from its seed.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+}
+
+#[test]
+fn every_kind_arrives_as_it_left_and_has_its_number_for_ever() {
+    for (kind, frame) in all().iter().enumerate() {
+        let bytes = bytes_of(frame);
+        assert_eq!(usize::from(bytes[LENGTH_BYTES + 1]), kind, "{frame:?}");
+        let mut decoder = decoder_with(&bytes);
+        assert_eq!(decoder.next(BYTES_MAX), Ok(Some(frame.clone())));
+        assert_eq!(decoder.next(BYTES_MAX), Ok(None));
+    }
+    assert_eq!(all().len(), usize::from(KINDS));
+}
+
+#[test]
+fn frames_are_found_however_the_stream_is_cut() {
+    let frames = all();
+    let stream: Vec<u8> = frames.iter().flat_map(bytes_of).collect();
+    for piece in [1, 2, 3, 7, 64, stream.len()] {
+        let mut decoder = Decoder::new();
+        let mut found = 0;
+        for bytes in stream.chunks(piece) {
+            decoder.space().extend_from_slice(bytes);
+            while let Some(frame) = decoder.next(BYTES_MAX).unwrap() {
+                assert_eq!(frame, frames[found]);
+                found += 1;
+            }
+        }
+        assert_eq!(found, frames.len(), "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn every_truncation_is_no_frame_yet_or_a_typed_error() {
+    for frame in all() {
+        let bytes = bytes_of(&frame);
+        for length in 0..bytes.len() {
+            assert_eq!(
+                decoder_with(&bytes[..length]).next(BYTES_MAX),
+                Ok(None),
+                "{frame:?} cut to {length}"
+            );
+            // The same, with a length that fits what is there.
+            let Some(body_bytes) = length.checked_sub(LENGTH_BYTES) else {
+                continue;
+            };
+            let mut cut = bytes[..length].to_vec();
+            cut[..LENGTH_BYTES].copy_from_slice(&(body_bytes as u32).to_le_bytes());
+            let result = decoder_with(&cut).next(BYTES_MAX).map(drop);
+            assert!(
+                matches!(
+                    result,
+                    Err(FrameError::TooShort | FrameError::Malformed { .. })
+                ),
+                "{frame:?} cut to {length}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_body_are_an_error() {
+    for frame in all() {
+        let mut bytes = bytes_of(&frame);
+        bytes.push(0);
+        let length = (bytes.len() - LENGTH_BYTES) as u32;
+        bytes[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+        let kind = bytes[LENGTH_BYTES + 1];
+        assert_eq!(
+            decoder_with(&bytes).next(BYTES_MAX),
+            Err(FrameError::Malformed { kind })
+        );
+    }
+}
+
+#[test]
+fn a_length_above_the_limit_is_refused_before_anything_is_allocated_for_it() {
+    for bytes in [BYTES_MAX + 1, 1 << 31, u32::MAX as usize] {
+        let mut decoder = decoder_with(&(bytes as u32).to_le_bytes());
+        assert_eq!(
+            decoder.next(BYTES_MAX),
+            Err(FrameError::TooLong {
+                bytes,
+                bytes_max: BYTES_MAX
+            })
+        );
+    }
+    // A length within the limit that is never kept costs no more than what was sent.
+    let mut decoder = decoder_with(&(1u32 << 30).to_le_bytes());
+    assert_eq!(decoder.next(1 << 30), Ok(None));
+    assert!(decoder.space().capacity() <= 2 * GROWTH_BYTES);
+}
+
+#[test]
+fn an_unknown_kind_or_framing_is_named() {
+    let mut bytes = bytes_of(&Frame::Ping);
+    bytes[LENGTH_BYTES + 1] = KINDS;
+    assert_eq!(
+        decoder_with(&bytes).next(BYTES_MAX),
+        Err(FrameError::UnknownKind { kind: KINDS })
+    );
+    bytes[LENGTH_BYTES] = 9;
+    assert_eq!(
+        decoder_with(&bytes).next(BYTES_MAX),
+        Err(FrameError::Framing { found: 9 })
+    );
+}
+
+#[test]
+fn a_payload_that_claims_to_be_longer_than_its_frame_is_malformed() {
+    let mut bytes = bytes_of(&Frame::Tell {
+        channel: 1,
+        payload: &[0; 3],
+    });
+    // The length of the payload, after framing, kind and channel.
+    bytes[LENGTH_BYTES + 3] = 100;
+    assert_eq!(
+        decoder_with(&bytes).next(BYTES_MAX),
+        Err(FrameError::Malformed { kind: 6 })
+    );
+}
+
+#[test]
+fn flipped_bits_and_noise_never_panic_and_never_take_memory() {
+    const SEED: u64 = 0x7265_6d6f_7465;
+    println!("seed {SEED:#x}");
+    let mut random = SplitMix(SEED);
+    let frames = all();
+    for _ in 0..50_000 {
+        let mut bytes = if random.below(4) == 0 {
+            (0..random.below(200))
+                .map(|_| random.below(256) as u8)
+                .collect()
+        } else {
+            bytes_of(&frames[random.below(frames.len())])
+        };
+        for _ in 0..=random.below(4) {
+            if !bytes.is_empty() {
+                let bit = random.below(bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+        let mut decoder = decoder_with(&bytes);
+        // Until nothing is left or the stream is found to be broken.
+        while let Ok(Some(frame)) = decoder.next(BYTES_MAX) {
+            let _ = format!("{frame:?}");
+        }
+        assert!(decoder.capacity() <= 2 * GROWTH_BYTES);
+    }
+}

@@ -1,0 +1,377 @@
+//! A link that another node has dialed: messages come in, answers go out on the same connection.
+//!
+//! The reader waits for nothing but the socket, with one exception: when more answers wait to be written than
+//! [`queue_bytes_max`](super::LinkConfig::queue_bytes_max) it stops reading, so that a caller that asks and does not read
+//! gets no further. That is safe because the reader at the other end waits for nothing at all.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use tokio::{
+    io::AsyncReadExt,
+    net::tcp::OwnedReadHalf,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, timeout_at},
+};
+use treewarden_runtime::{
+    AskError, Monitor, MonitorEvent,
+    wire::{ReplyPort, ReplySink, ReplySource},
+};
+
+use super::{
+    channel::{Inbound, verdict_over},
+    config::LinkConfig,
+    counters::{LinkCount, LinkCounters},
+    credit::Window,
+    error::LinkError,
+    exposed::Exposures,
+    frame::{Decoder, Frame, NoAnswer, WireContext, WireExit},
+    handshake::Greeted,
+    message::error_to_wire,
+    pipe::{self, Pipe, StopReceiver},
+};
+
+/// What goes back on an inbound link. Channels, forwarders and replies hold it.
+pub(crate) struct Answering {
+    myself: Weak<Self>,
+    pipe: Arc<Pipe>,
+    counters: Arc<LinkCounters>,
+    window: Window,
+    /// The longest answer that the other side reads, in bytes.
+    answer_bytes_max: usize,
+    /// Answers that find more than this in the queue are not sent.
+    queue_bytes_max: usize,
+}
+
+/// Bytes of a frame around a payload, at most: framing, kind, two varints, and a context without its trace.
+pub(crate) const AROUND_PAYLOAD_BYTES: usize = 128;
+
+/// How far answers may pile up beyond the point at which the reader stops: as many times.
+const ANSWERS_PILE_MAX: usize = 16;
+
+impl Answering {
+    fn new(
+        pipe: Arc<Pipe>,
+        counters: Arc<LinkCounters>,
+        config: &LinkConfig,
+        frame_bytes_max: usize,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|myself| Self {
+            myself: myself.clone(),
+            pipe,
+            counters,
+            window: config.window,
+            answer_bytes_max: frame_bytes_max.saturating_sub(AROUND_PAYLOAD_BYTES),
+            queue_bytes_max: config.queue_bytes_max.max(config.frame_bytes_max) * ANSWERS_PILE_MAX,
+        })
+    }
+
+    pub(crate) fn window(&self) -> Window {
+        self.window
+    }
+
+    pub(crate) fn counters(&self) -> &LinkCounters {
+        &self.counters
+    }
+
+    /// Sends a frame, if the link has not ended.
+    pub(crate) fn send(&self, frame: &Frame<'_>) {
+        self.pipe.push(frame);
+    }
+
+    fn answer(&self, number: u64, answer: Result<Vec<u8>, AskError>) {
+        let is_unsendable = |payload: &[u8]| {
+            payload.len() > self.answer_bytes_max
+                || self.pipe.queued_bytes() + payload.len() > self.queue_bytes_max
+        };
+        let is_queued = match &answer {
+            Ok(payload) if is_unsendable(payload) => {
+                self.counters.add(LinkCount::RepliesUnsent, 1);
+                self.pipe.push(&Frame::ReplyError {
+                    number,
+                    error: NoAnswer::TooLarge {
+                        bytes: payload.len() as u64,
+                    },
+                })
+            }
+            Ok(payload) => self.pipe.push(&Frame::Reply { number, payload }),
+            Err(error) => self.pipe.push(&Frame::ReplyError {
+                number,
+                error: error_to_wire(verdict_over(*error)),
+            }),
+        };
+        if !is_queued && answer.is_ok() {
+            self.counters.add(LinkCount::RepliesUnsent, 1);
+        }
+    }
+}
+
+impl ReplyPort for Answering {
+    fn export(&self, sink: ReplySink) -> u64 {
+        // Nothing is encoded through this port; whoever tries hears it.
+        sink(Err(AskError::NoReply));
+        u64::MAX
+    }
+
+    fn import(&self, number: u64) -> ReplySource {
+        let myself = self.myself.clone();
+        Box::new(move |answer| {
+            if let Some(answering) = myself.upgrade() {
+                answering.answer(number, answer);
+            }
+        })
+    }
+}
+
+/// Serves a link until it ends, and says why it did. When this returns, nothing of the link is at work any more.
+pub(crate) async fn serve(
+    greeted: Greeted,
+    exposures: &Exposures,
+    config: &LinkConfig,
+    counters: &Arc<LinkCounters>,
+    stop: &mut StopReceiver,
+) -> LinkError {
+    let pipe = Arc::new(Pipe::default());
+    let mut link = InboundLink {
+        answering: Answering::new(
+            pipe.clone(),
+            counters.clone(),
+            config,
+            greeted.frame_bytes_max,
+        ),
+        exposures,
+        config,
+        channels: HashMap::new(),
+        monitors: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
+    let (read, write) = greeted.stream.into_split();
+    let reading = async {
+        match link.read(read, greeted.decoder).await {
+            Err(why) => why,
+        }
+    };
+    let why = pipe::run(&pipe, write, config, || {}, stop, reading).await;
+    pipe.end();
+    link.tasks.shutdown().await;
+    why
+}
+
+struct InboundLink<'a> {
+    answering: Arc<Answering>,
+    exposures: &'a Exposures,
+    config: &'a LinkConfig,
+    /// `None`: it was refused, and what comes for it is dropped.
+    channels: HashMap<u32, Option<Box<dyn Inbound>>>,
+    monitors: HashMap<u64, AbortHandle>,
+    /// Forwarders and monitors.
+    tasks: JoinSet<()>,
+}
+
+impl InboundLink<'_> {
+    async fn read(
+        &mut self,
+        mut half: OwnedReadHalf,
+        mut decoder: Decoder,
+    ) -> Result<std::convert::Infallible, LinkError> {
+        let mut heard_at = Instant::now();
+        loop {
+            while let Some(frame) = decoder.next(self.config.frame_bytes_max)? {
+                self.handle(frame)?;
+            }
+            let answering = self.answering.clone();
+            answering.pipe.drained_to(self.config.queue_bytes_max).await;
+            tokio::select! {
+                read = timeout_at(heard_at + self.config.silence_max, half.read_buf(decoder.space())) => {
+                    match read {
+                        Ok(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+                        Ok(Ok(_)) => heard_at = Instant::now(),
+                        Ok(Err(error)) => return Err(error.into()),
+                        Err(_) => return Err(LinkError::Silent),
+                    }
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        // Its channel would be stuck.
+                        return Err(LinkError::Rules("a mailbox panicked"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, frame: Frame<'_>) -> Result<(), LinkError> {
+        match frame {
+            Frame::Tell { channel, payload } => self.deliver(channel, payload, None),
+            Frame::TellWith {
+                channel,
+                context,
+                payload,
+            } => self.deliver(channel, payload, Some(&context)),
+            Frame::Open {
+                channel,
+                target,
+                message,
+                version,
+            } => self.open(channel, target, message, version),
+            Frame::Close { channel } => match self.channels.remove(&channel) {
+                Some(_) => Ok(()),
+                None => Err(LinkError::Rules("it closed a channel that is not open")),
+            },
+            Frame::Monitor { number, target } => self.monitor(number, target),
+            Frame::Demonitor { number } => {
+                if let Some(monitor) = self.monitors.remove(&number) {
+                    monitor.abort();
+                }
+                Ok(())
+            }
+            Frame::Ping => Ok(()),
+            Frame::Goodbye => Err(LinkError::Goodbye),
+            Frame::Hello(_)
+            | Frame::Welcome { .. }
+            | Frame::Confirm { .. }
+            | Frame::Refuse { .. }
+            | Frame::Credit { .. }
+            | Frame::Nack { .. }
+            | Frame::OpenRefused { .. }
+            | Frame::Reply { .. }
+            | Frame::ReplyError { .. }
+            | Frame::Down { .. } => Err(LinkError::Rules("a dialer does not send this frame")),
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        channel: u32,
+        payload: &[u8],
+        context: Option<&WireContext<'_>>,
+    ) -> Result<(), LinkError> {
+        match self.channels.get_mut(&channel) {
+            Some(Some(open)) => match open.deliver(payload, context) {
+                Ok(None) => {}
+                Ok(Some(forwarding)) => drop(self.tasks.spawn(forwarding)),
+                Err(_overrun) => return Err(LinkError::Rules("it sent more than was granted")),
+            },
+            Some(None) => self
+                .answering
+                .counters
+                .add(LinkCount::MessagesMisdirected, 1),
+            None => return Err(LinkError::Rules("it sent on a channel that is not open")),
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        channel: u32,
+        target: &str,
+        message: &str,
+        version: u32,
+    ) -> Result<(), LinkError> {
+        if self.channels.len() >= self.config.channels_max {
+            return Err(LinkError::Rules("it opened too many channels"));
+        }
+        let found = self.exposures.find_for(target, message, version);
+        if let Err(reason) = found {
+            tracing::debug!(target, message, version, ?reason, "a channel was refused");
+            self.answering.send(&Frame::OpenRefused { channel, reason });
+        }
+        let answering = &self.answering;
+        let opened = found
+            .ok()
+            .map(|target| target.open(channel, answering.clone()));
+        match self.channels.insert(channel, opened) {
+            None => Ok(()),
+            Some(_) => Err(LinkError::Rules("it opened a channel twice")),
+        }
+    }
+
+    fn monitor(&mut self, number: u64, target: &str) -> Result<(), LinkError> {
+        if self.monitors.len() >= self.config.channels_max {
+            return Err(LinkError::Rules("it monitors too many actors"));
+        }
+        let Some(subject) = self.exposures.find(target) else {
+            self.answering.send(&Frame::Down {
+                number,
+                exit: WireExit {
+                    incarnation: None,
+                    restart_follows: false,
+                    missed: 0,
+                    kind: UNKNOWN_TARGET,
+                    text: "",
+                },
+            });
+            return Ok(());
+        };
+        let watching = watch(
+            subject.monitor(),
+            number,
+            self.answering.clone(),
+            self.config.queue_bytes_max,
+        );
+        let handle = self.tasks.spawn(watching);
+        match self.monitors.insert(number, handle) {
+            None => Ok(()),
+            Some(_) => Err(LinkError::Rules("it used the number of a monitor twice")),
+        }
+    }
+}
+
+/// The kind of an exit that stands for a name under which nothing is exposed.
+pub(crate) const UNKNOWN_TARGET: &str = "unknown_target";
+
+/// The longest text of an exit that travels, in bytes.
+const EXIT_TEXT_BYTES_MAX: usize = 512;
+
+/// Passes on what a monitor says. While the link is behind, ends are merged in the monitor.
+async fn watch(
+    mut monitor: Monitor,
+    number: u64,
+    answering: Arc<Answering>,
+    queue_bytes_max: usize,
+) {
+    while let Some(event) = monitor.next().await {
+        answering.pipe.drained_to(queue_bytes_max).await;
+        let (incarnation, restart_follows, missed) = match &event {
+            MonitorEvent::Down {
+                incarnation,
+                restart_follows,
+                missed,
+                ..
+            } => (Some(*incarnation), *restart_follows, *missed),
+            MonitorEvent::Gone { missed, .. } => (None, false, *missed),
+            // A kind of event that this version has no frame for.
+            _ => continue,
+        };
+        let reason = event.reason();
+        let text = exit_text(reason);
+        answering.send(&Frame::Down {
+            number,
+            exit: WireExit {
+                incarnation,
+                restart_follows,
+                missed,
+                kind: reason.kind(),
+                text: &text,
+            },
+        });
+    }
+}
+
+/// What went wrong, without the word that its kind says already.
+fn exit_text(reason: &treewarden_runtime::ExitReason) -> String {
+    use treewarden_runtime::ExitReason;
+    let mut text = match reason {
+        ExitReason::Failed(failure) | ExitReason::Escalated(failure) => format!("{failure:#}"),
+        ExitReason::Panicked(panic) => panic.to_string(),
+        _ => String::new(),
+    };
+    let mut end = text.len().min(EXIT_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}

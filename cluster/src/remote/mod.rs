@@ -1,0 +1,71 @@
+//! References to actors on other nodes: tell, ask and monitor over TCP.
+//!
+//! A node [exposes](Links::expose) actors under names; another holds a [`RemoteRef`] to a name at one boot of one node.
+//! What is told is delivered **at most once**, in the order of each sender, and a full mailbox makes its remote senders
+//! wait as it makes local ones wait. Messages are [`RemoteMessage`]s: registered by name and version, encoded with
+//! postcard.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `reference`, `monitor`, `message` | what users hold |
+//! | `links`, `exposed`, `directory` | what a node has: links, names, and the seam to membership |
+//! | `peer`, `place`, `dial` | the dialing side of a link: channels, asks in flight, the connection |
+//! | `inbound`, `channel` | the accepting side: mailboxes, backlogs, answers |
+//! | `frame`, `auth`, `handshake` | what goes over the wire; `frame` and `auth` are pure |
+//! | `credit` | how much may be on its way; pure |
+//! | `outbox`, `pipe` | frames that wait to be written, and the writer |
+//!
+//! # Rules
+//!
+//! * A link is one TCP connection, dialed by the side that holds the references, and belongs to one boot of each node. A
+//!   message for one boot never reaches another.
+//! * No reader waits for a mailbox: a message is taken off the wire only because its mailbox has given
+//!   [credit](Window) for it. So a slow actor delays its own senders and nobody else.
+//! * Everything is bounded: frames, queues, backlogs, channels, asks, handshakes.
+//! * Nothing is lost in silence: what is not delivered is handed back, answered with an error, or counted ([`LinkCount`]).
+//!
+//! # What this does not do
+//!
+//! Links are **not encrypted**. The handshake proves that both ends have the key of the cluster, so that a stranger
+//! cannot talk to a node; whoever can read packets on their way reads what is sent, and whoever can change them can take
+//! a link over. TLS is to come. Until then links belong on loopback, or on a network that is trusted.
+//!
+//! Messages are not acknowledged, not stored and not sent again; large messages delay small ones to the same node.
+
+mod auth;
+mod channel;
+mod config;
+mod counters;
+mod credit;
+mod dial;
+mod directory;
+mod error;
+mod exposed;
+pub mod frame;
+mod handshake;
+mod inbound;
+mod links;
+mod message;
+mod monitor;
+mod outbox;
+mod peer;
+mod pipe;
+mod place;
+mod reference;
+mod sync_ext;
+
+pub use auth::{KEY_BYTES, LinkKeys};
+pub use config::{LinkConfig, LinkConfigError};
+pub use counters::{LinkCount, LinkCounters};
+pub use credit::Window;
+pub use directory::{Directory, Location};
+pub use error::{ExposeError, RemoteAskError, RemoteTellError, UnknownTarget};
+pub use frame::{OpenRefusal, Refusal};
+pub use handshake::{PROTOCOL, PROTOCOL_MIN};
+pub use links::{LinkIdentity, Links, LinksError};
+pub use message::RemoteMessage;
+pub use monitor::RemoteMonitor;
+pub use reference::{RemoteAsk, RemoteRef, RemoteTell};
+
+/// Longest name under which an actor can be exposed, in bytes.
+pub const TARGET_BYTES_MAX: usize = 255;

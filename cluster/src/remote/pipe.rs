@@ -1,0 +1,206 @@
+//! The writing half of a link: a queue of frames, and the task that writes them.
+//!
+//! A pipe belongs to one link. When the link ends the pipe ends, and what is pushed after that goes nowhere: nothing that
+//! was meant for one link reaches another.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::tcp::OwnedWriteHalf,
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use super::{
+    config::LinkConfig,
+    error::LinkError,
+    frame::{self, Frame},
+    outbox::Outbox,
+    sync_ext::MutexExt,
+};
+
+/// Tells a link to end, and why.
+pub(crate) type StopSender = watch::Sender<Option<LinkError>>;
+pub(crate) type StopReceiver = watch::Receiver<Option<LinkError>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    state: Mutex<State>,
+    work: Notify,
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outbox: Outbox,
+    /// Messages in the batch that is being written.
+    messages_in_batch: u64,
+    phase: Phase,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum Phase {
+    #[default]
+    Open,
+    /// What is queued is still written, then a goodbye.
+    Closing,
+    Ended,
+}
+
+impl Pipe {
+    /// Queues a frame. False: the pipe has ended, and the frame goes nowhere.
+    pub(crate) fn push(&self, frame: &Frame<'_>) -> bool {
+        let mut state = self.state.locked();
+        if state.phase != Phase::Open {
+            return false;
+        }
+        state.outbox.push(frame);
+        drop(state);
+        self.work.notify_one();
+        true
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.state.locked().outbox.len()
+    }
+
+    /// The longest frame that waits, in bytes after its length.
+    pub(crate) fn longest_frame_bytes(&self) -> usize {
+        self.state.locked().outbox.longest_frame_bytes()
+    }
+
+    /// Waits until at most `bytes` are queued.
+    pub(crate) async fn drained_to(&self, bytes: usize) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            drained.as_mut().enable();
+            if self.queued_bytes() <= bytes {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Takes no more frames; what is queued is written, and a goodbye after it.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.locked();
+        if state.phase == Phase::Open {
+            state.outbox.push(&Frame::Goodbye);
+            state.phase = Phase::Closing;
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// Takes no more frames and forgets those that it has. Returns how many messages were not wholly written.
+    pub(crate) fn end(&self) -> u64 {
+        let mut state = self.state.locked();
+        state.phase = Phase::Ended;
+        let unsent = state.outbox.clear() + std::mem::take(&mut state.messages_in_batch);
+        drop(state);
+        self.drained.notify_waiters();
+        unsent
+    }
+
+    /// Waits for something to write. True: it is the last.
+    async fn next_batch(&self, batch: &mut Vec<u8>) -> bool {
+        loop {
+            {
+                let mut state = self.state.locked();
+                if state.outbox.len() > 0 {
+                    state.messages_in_batch = state.outbox.take(batch);
+                    return state.phase != Phase::Open;
+                }
+            }
+            self.work.notified().await;
+        }
+    }
+
+    fn batch_is_written(&self) {
+        self.state.locked().messages_in_batch = 0;
+        self.drained.notify_waiters();
+    }
+
+    /// Writes until the pipe is closed or nothing can be written. `has_room` is called after each batch was taken.
+    async fn write(
+        self: Arc<Self>,
+        mut half: OwnedWriteHalf,
+        ping_interval: Duration,
+        silence_max: Duration,
+        has_room: impl Fn() + Send,
+    ) -> LinkError {
+        let mut batch = Vec::new();
+        loop {
+            batch.clear();
+            let is_last = match timeout(ping_interval, self.next_batch(&mut batch)).await {
+                Ok(is_last) => is_last,
+                Err(_) => {
+                    frame::encode(&mut batch, &Frame::Ping);
+                    false
+                }
+            };
+            has_room();
+            let mut rest = batch.as_slice();
+            while !rest.is_empty() {
+                match timeout(silence_max, half.write(rest)).await {
+                    Ok(Ok(written)) => rest = &rest[written..],
+                    Ok(Err(error)) => return error.into(),
+                    Err(_) => return LinkError::Silent,
+                }
+            }
+            self.batch_is_written();
+            if is_last {
+                // Nothing follows, whether the other side notices or not.
+                let _ = half.shutdown().await;
+                return LinkError::Goodbye;
+            }
+        }
+    }
+}
+
+/// Runs both halves of a link until one of them ends or it is told to stop; says why it ended.
+pub(crate) async fn run(
+    pipe: &Arc<Pipe>,
+    half: OwnedWriteHalf,
+    config: &LinkConfig,
+    has_room: impl Fn() + Send + 'static,
+    stop: &mut StopReceiver,
+    reading: impl Future<Output = LinkError>,
+) -> LinkError {
+    let mut writing =
+        tokio::spawn(
+            pipe.clone()
+                .write(half, config.ping_interval, config.silence_max, has_room),
+        );
+    let why = tokio::select! {
+        why = reading => why,
+        why = &mut writing => {
+            return why.unwrap_or(LinkError::Rules("the writer ended"));
+        }
+        why = stopped(stop) => why,
+    };
+    if let LinkError::ShutDown = why {
+        pipe.close();
+        // Whoever does not read by then does not hear a goodbye.
+        let _ = timeout(config.close_timeout, &mut writing).await;
+    }
+    writing.abort();
+    if !writing.is_finished() {
+        // The socket is closed when the task is gone.
+        let _ = writing.await;
+    }
+    why
+}
+
+/// Resolves when the link is told to stop.
+pub(crate) async fn stopped(stop: &mut StopReceiver) -> LinkError {
+    match stop.wait_for(Option::is_some).await {
+        Ok(why) => why.clone().unwrap_or(LinkError::ShutDown),
+        Err(_) => LinkError::ShutDown,
+    }
+}

@@ -1,0 +1,8 @@
+//! What remote references promise, over real sockets on loopback. Each test's name is the promise.
+
+mod backpressure;
+mod delivery;
+mod handshake;
+mod loss;
+mod monitoring;
+mod support;
