@@ -108,6 +108,32 @@ pub enum Command<H, R> {
     Exit(ExitCause<R>),
 }
 
+impl<H, R> Command<H, R> {
+    /// The same command with another handle; `None` if there is none.
+    pub(super) fn try_map_handle<G>(
+        self,
+        other: impl FnOnce(ChildKey, H) -> Option<G>,
+    ) -> Option<Command<G, R>> {
+        Some(match self {
+            Command::Start { child, generation } => Command::Start { child, generation },
+            Command::Stop { child, generation } => Command::Stop { child, generation },
+            Command::Kill { child, generation } => Command::Kill { child, generation },
+            Command::SetTimer { timer } => Command::SetTimer { timer },
+            Command::CancelTimer { timer } => Command::CancelTimer { timer },
+            Command::Mark { child, mark } => Command::Mark { child, mark },
+            Command::DiscardQueue { child } => Command::DiscardQueue { child },
+            Command::Remove { child, handle } => Command::Remove {
+                child,
+                handle: other(child, handle)?,
+            },
+            Command::Reply { call, result } => Command::Reply { call, result },
+            Command::Ready => Command::Ready,
+            Command::Report { child, report } => Command::Report { child, report },
+            Command::Exit(cause) => Command::Exit(cause),
+        })
+    }
+}
+
 /// Why a supervisor ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExitCause<R> {

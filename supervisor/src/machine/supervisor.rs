@@ -1,6 +1,6 @@
 //! The machine itself: what it is doing, what waits for it, and how events reach the one or the other.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::backoff::Random;
@@ -23,8 +23,10 @@ pub struct Machine<H, R> {
     pub(super) random: Random,
     /// The deadline of the activity, if it has one.
     pub(super) deadline: Option<Deadline>,
+    /// Children that were removed by commands that have not been polled: until then they can be looked at.
+    leaving: HashMap<ChildKey, Child<H, R>>,
     inbox: VecDeque<Message<H>>,
-    commands: VecDeque<Command<H, R>>,
+    commands: VecDeque<Command<Leaving, R>>,
     timers_set: u64,
     children_visited: u64,
 }
@@ -95,6 +97,10 @@ pub(super) enum DeadlinePurpose {
     Hung,
 }
 
+/// Stands for the handle of a removed child until its command is polled.
+#[derive(Debug)]
+pub(super) struct Leaving;
+
 /// What waits while the supervisor is busy, in order of arrival.
 #[derive(Debug)]
 enum Message<H> {
@@ -127,6 +133,7 @@ impl<H, R: Reason> Machine<H, R> {
             activity: Activity::NotBegun,
             random: Random::new(seed),
             deadline: None,
+            leaving: HashMap::new(),
             inbox: VecDeque::new(),
             commands: VecDeque::new(),
             timers_set: 0,
@@ -154,16 +161,20 @@ impl<H, R: Reason> Machine<H, R> {
         &self.flags
     }
 
-    /// A child; `None` when it is gone.
+    /// A child; `None` when it is gone, that is, when [`Command::Remove`] has been polled.
     #[must_use]
     pub fn child(&self, key: ChildKey) -> Option<&Child<H, R>> {
-        self.children.get(key)
+        self.children.get(key).or_else(|| self.leaving.get(&key))
     }
 
     /// What the shell gave with a child.
     #[must_use]
     pub fn handle_mut(&mut self, key: ChildKey) -> Option<&mut H> {
-        self.children.get_mut(key).map(|child| &mut child.handle)
+        let child = match self.children.get_mut(key) {
+            Some(child) => Some(child),
+            None => self.leaving.get_mut(&key),
+        };
+        child.map(|child| &mut child.handle)
     }
 
     /// The child with this id; never one of a dynamic supervisor.
@@ -269,7 +280,15 @@ impl<H, R: Reason> Machine<H, R> {
 
     /// The next thing to do; `None` when all has been said until the next event.
     pub fn poll_command(&mut self) -> Option<Command<H, R>> {
-        self.commands.pop_front()
+        loop {
+            let command = self
+                .commands
+                .pop_front()?
+                .try_map_handle(|key, Leaving| self.leaving.remove(&key).map(|child| child.handle));
+            if command.is_some() {
+                return command;
+            }
+        }
     }
 
     fn handle_inbox(&mut self, now: Duration) {
@@ -353,7 +372,7 @@ impl<H, R: Reason> Machine<H, R> {
         self.children.get_mut(key)
     }
 
-    pub(super) fn command(&mut self, command: Command<H, R>) {
+    pub(super) fn command(&mut self, command: Command<Leaving, R>) {
         self.commands.push_back(command);
     }
 
@@ -400,8 +419,12 @@ impl<H, R: Reason> Machine<H, R> {
     /// Drops a child and its spec.
     pub(super) fn remove_child(&mut self, key: ChildKey) {
         self.cancel_backoff(key);
-        if let Some(Child { handle, .. }) = self.children.remove(key) {
-            self.command(Command::Remove { child: key, handle });
+        if let Some(child) = self.children.remove(key) {
+            self.leaving.insert(key, child);
+            self.command(Command::Remove {
+                child: key,
+                handle: Leaving,
+            });
         }
     }
 }
