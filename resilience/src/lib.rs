@@ -14,6 +14,7 @@
 //! | try again, a bounded number of times | [`retry`] |
 //! | keep retries of many callers from becoming the load | [`budget`] |
 //! | stop calling what keeps failing | [`breaker`] |
+//! | let in only as much as can be served now | [`limiter`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -29,6 +30,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod idempotency;
+pub mod limiter;
 pub mod retry;
 
 mod bounds;
