@@ -15,6 +15,8 @@
 //! | keep retries of many callers from becoming the load | [`budget`] |
 //! | stop calling what keeps failing | [`breaker`] |
 //! | let in only as much as can be served now | [`limiter`] |
+//! | ask less of who refuses much | [`throttle`] |
+//! | keep to an agreed rate | [`rate`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -31,7 +33,9 @@ pub mod breaker;
 pub mod budget;
 pub mod idempotency;
 pub mod limiter;
+pub mod rate;
 pub mod retry;
+pub mod throttle;
 
 mod bounds;
 mod dice;
