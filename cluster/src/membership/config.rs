@@ -81,8 +81,8 @@ impl Config {
     /// For processes on one machine: a killed process is found unreachable within about a second.
     pub fn local() -> Self {
         Self {
-            probe_interval: Duration::from_millis(150),
-            probe_timeout: Duration::from_millis(70),
+            probe_interval: Duration::from_millis(130),
+            probe_timeout: Duration::from_millis(60),
             gossip_interval: Duration::from_millis(40),
             suspicion_alpha: 3.0,
             suspicion_beta: 4.0,

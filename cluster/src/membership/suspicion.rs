@@ -13,6 +13,8 @@ pub(super) struct Suspicion {
     least: Duration,
     most: Duration,
     confirmations_wanted: usize,
+    /// When it ends, if nothing more is heard.
+    ends_at: Duration,
     /// The first accuser, and those who confirmed; at most one more than wanted.
     accusers: Vec<NodeName>,
 }
@@ -25,27 +27,36 @@ impl Suspicion {
         accuser: NodeName,
     ) -> Self {
         let (least, most) = bounds;
-        Self {
+        let accusers = vec![accuser];
+        let mut suspicion = Self {
             started,
             least,
             most,
             confirmations_wanted,
-            accusers: vec![accuser],
-        }
+            ends_at: started,
+            accusers,
+        };
+        suspicion.ends_at = suspicion.end_by_formula();
+        suspicion
     }
 
     /// Counts an accuser; true if it is a new one that matters, which is then worth passing on.
-    pub(super) fn confirm(&mut self, accuser: &NodeName) -> bool {
+    pub(super) fn confirm(&mut self, now: Duration, accuser: &NodeName) -> bool {
         let news =
             self.accusers.len() <= self.confirmations_wanted && !self.accusers.contains(accuser);
         if news {
             self.accusers.push(accuser.clone());
+            // A late confirmation may put the end into the past: then it ends now, which is no delay of anybody's.
+            self.ends_at = self.end_by_formula().max(now);
         }
         news
     }
 
-    /// When it ends, if nothing more is heard.
-    pub(super) fn deadline(&self) -> Duration {
+    pub(super) fn ends_at(&self) -> Duration {
+        self.ends_at
+    }
+
+    fn end_by_formula(&self) -> Duration {
         if self.confirmations_wanted == 0 {
             return self.started + self.least;
         }
@@ -71,8 +82,12 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut suspicion = Suspicion::new(second, (second * 10, second * 60), 3, who(0));
         let mut check = |accuser, news, deadline_s: f64| {
-            assert_eq!(suspicion.confirm(&who(accuser)), news, "accuser {accuser}");
-            let deadline = suspicion.deadline().as_secs_f64();
+            assert_eq!(
+                suspicion.confirm(second, &who(accuser)),
+                news,
+                "accuser {accuser}"
+            );
+            let deadline = suspicion.ends_at().as_secs_f64();
             assert!(
                 (deadline - deadline_s).abs() < 0.01,
                 "deadline {deadline} after accuser {accuser}"
@@ -87,6 +102,14 @@ mod tests {
     }
 
     #[test]
+    fn a_confirmation_that_comes_late_ends_the_suspicion_now_and_not_in_the_past() {
+        let second = Duration::from_secs(1);
+        let mut suspicion = Suspicion::new(Duration::ZERO, (second * 10, second * 60), 3, who(0));
+        assert!(suspicion.confirm(second * 50, &who(1)));
+        assert_eq!(suspicion.ends_at(), second * 50);
+    }
+
+    #[test]
     fn without_anybody_to_confirm_it_has_its_least_length() {
         let suspicion = Suspicion::new(
             Duration::ZERO,
@@ -94,6 +117,6 @@ mod tests {
             0,
             who(0),
         );
-        assert_eq!(suspicion.deadline(), Duration::from_secs(4));
+        assert_eq!(suspicion.ends_at(), Duration::from_secs(4));
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Member {
     pub(super) unknown: Box<[u8]>,
     /// Present exactly while the claim is `Suspect`.
     pub(super) suspicion: Option<Box<Suspicion>>,
+    /// When a packet of exactly this boot last arrived here.
+    pub(super) heard_at: Option<Duration>,
     /// Since when the state is what it is.
     pub(super) since: Duration,
     position_in_group: usize,
@@ -194,6 +196,7 @@ impl Table {
             record,
             unknown: update.unknown.clone(),
             suspicion: None,
+            heard_at: None,
             since: now,
             position_in_group: self.groups[group as usize].len(),
         };
@@ -219,6 +222,7 @@ impl Table {
             member.record = record;
             member.unknown = update.unknown.clone();
             member.suspicion = None;
+            member.heard_at = None;
             member.since = now;
         });
     }

@@ -31,11 +31,11 @@ mod tests {
             stable_after: Duration::from_secs(5),
         };
         assert_eq!(
-            policy.decide(&view(&[1], &[2, 3], 2)),
+            policy.decide(&view(&[1], &[], &[2, 3], 2)),
             Verdict::WaitFor(Duration::from_secs(3))
         );
         assert_eq!(
-            policy.decide(&view(&[1], &[2, 3], 5)),
+            policy.decide(&view(&[1], &[], &[2, 3], 5)),
             Verdict::DownUnreachable
         );
     }

@@ -27,8 +27,11 @@ pub struct Unreachable {
 /// One member's view of the cluster, without those that are down.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The deciding member itself, and those that it believes to work.
+    /// The deciding member itself, and those that it has heard from since the last change.
     pub reachable: Vec<NodeId>,
+    /// Those that nobody accuses, but that it has not heard from since the last change: perhaps they are lost as well and merely not
+    /// found out yet.
+    pub silent: Vec<NodeId>,
     /// The others. Never empty when a policy is asked.
     pub unreachable: Vec<Unreachable>,
     /// For how long no member has become unreachable or come back.
@@ -40,6 +43,8 @@ pub struct View {
 pub enum Verdict {
     /// Nothing before so much more time has passed or the view has changed.
     WaitFor(Duration),
+    /// Ask the silent members for a sign of life, and then this policy again.
+    Ask,
     /// Declare every unreachable member down.
     DownUnreachable,
     /// Declare this member itself down: it is on the side that has to yield.
@@ -64,12 +69,18 @@ pub(crate) mod testing {
         }
     }
 
-    /// A view of `reachable` boots (named after them) and `unreachable` ones, all unreachable for as long as the view is stable.
-    pub(crate) fn view(reachable: &[u64], unreachable: &[u64], stable_s: u64) -> View {
+    /// A view of boots (named after them); the unreachable ones are so for as long as the view is stable.
+    pub(crate) fn view(
+        reachable: &[u64],
+        silent: &[u64],
+        unreachable: &[u64],
+        stable_s: u64,
+    ) -> View {
         let id = |boot: &u64| node(&format!("n{boot}"), *boot);
         let stable_for = Duration::from_secs(stable_s);
         View {
             reachable: reachable.iter().map(id).collect(),
+            silent: silent.iter().map(id).collect(),
             unreachable: unreachable
                 .iter()
                 .map(|boot| Unreachable {

@@ -48,6 +48,8 @@ pub struct Process {
     pub outbox: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The wake-up that counts; earlier ones are stale.
     pub wake_at: Option<Duration>,
+    /// True once it was stopped or slow.
+    pub disturbed: bool,
     /// True once it has left of its own will.
     pub left: bool,
     /// Rises with each process, so that happenings for an earlier one are ignored.

@@ -133,6 +133,7 @@ impl World {
                 outbox: Default::default(),
                 wake_at: None,
                 left: false,
+                disturbed: false,
                 generation: 0,
             })
             .collect();
@@ -273,6 +274,7 @@ impl World {
         let process = &mut self.processes[node];
         if process.condition == from {
             process.condition = to;
+            process.disturbed |= matches!(to, Condition::Stopped | Condition::Slow(_));
         }
     }
 
@@ -428,6 +430,7 @@ impl World {
         if !process.condition.exists() {
             return;
         }
+        let disturbed = process.disturbed;
         let Some(machine) = process.machine.as_mut() else {
             return;
         };
@@ -444,6 +447,7 @@ impl World {
             let step = Step {
                 now,
                 node,
+                disturbed,
                 machine,
                 rows: &rows,
                 received,

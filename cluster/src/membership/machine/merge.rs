@@ -193,7 +193,7 @@ impl Machine {
             0
         };
         let suspicion = Suspicion::new(self.now, bounds, confirmations, accuser.clone());
-        self.timers.add_suspicion(suspicion.deadline(), slot);
+        self.timers.add_suspicion(suspicion.ends_at(), slot);
         if let Some(member) = self.table.get_mut(slot) {
             member.suspicion = Some(Box::new(suspicion));
         }
@@ -205,7 +205,7 @@ impl Machine {
             .get_mut(slot)
             .and_then(|member| member.suspicion.take())
         {
-            self.timers.remove_suspicion(suspicion.deadline(), slot);
+            self.timers.remove_suspicion(suspicion.ends_at(), slot);
         }
     }
 
@@ -216,11 +216,11 @@ impl Machine {
         let Some(suspicion) = member.suspicion.as_mut() else {
             return;
         };
-        let before = suspicion.deadline();
-        if !suspicion.confirm(accuser) {
+        let before = suspicion.ends_at();
+        if !suspicion.confirm(self.now, accuser) {
             return;
         }
-        let after = suspicion.deadline();
+        let after = suspicion.ends_at();
         member.claim = Claim::Suspect {
             accuser: accuser.clone(),
         };

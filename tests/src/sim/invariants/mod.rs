@@ -9,6 +9,7 @@ mod newest_boot_stays;
 mod nobody_accuses_itself;
 mod only_the_subject_raises_its_incarnation;
 mod packets_fit;
+mod pauses_are_real;
 mod retransmits_are_bounded;
 mod timers_lie_ahead;
 
@@ -27,6 +28,8 @@ pub struct Step<'a> {
     pub now: Duration,
     /// Whose machine, by index.
     pub node: usize,
+    /// Whether the process was ever stopped or slow.
+    pub disturbed: bool,
     /// The machine, afterwards.
     pub machine: &'a Machine,
     /// Its table, afterwards.
@@ -64,6 +67,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(nobody_accuses_itself::NobodyAccusesItself),
         Box::new(only_the_subject_raises_its_incarnation::OnlyTheSubjectRaisesItsIncarnation),
         Box::new(packets_fit::PacketsFit),
+        Box::new(pauses_are_real::PausesAreReal),
         Box::new(retransmits_are_bounded::RetransmitsAreBounded),
         Box::new(timers_lie_ahead::TimersLieAhead::default()),
     ]

@@ -1,0 +1,296 @@
+//! What the membership layer promises, sentence by sentence, in the simulated network. Every test runs over several seeds.
+
+use std::time::Duration;
+
+use treewarden_cluster::membership::{Config, DownReason, Event, State};
+use treewarden_tests::sim::trace::Entry;
+use treewarden_tests::sim::truth::differences;
+use treewarden_tests::sim::{Fault, Latency, Network, World, WorldConfig};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A cluster with the settings for one machine, in which everybody knows everybody.
+fn formed(nodes: usize, seed: u64) -> World {
+    let config = WorldConfig {
+        membership: Config::local(),
+        stable_after: SECOND,
+        nodes,
+        seeds: 2,
+        check_every: if nodes > 20 { 50 } else { 1 },
+        trace: true,
+    };
+    let mut world = World::new(
+        config,
+        Network::new(Latency {
+            least: MS / 10,
+            tail_mean: MS / 5,
+        }),
+        seed,
+    );
+    for node in 0..nodes {
+        world.schedule(SECOND, Fault::Start(node));
+    }
+    run_until_true(&mut world, SECOND * 10);
+    world
+}
+
+/// Runs on until every view is true; panics if that takes longer than `limit`.
+fn run_until_true(world: &mut World, limit: Duration) -> Duration {
+    let start = world.now();
+    loop {
+        run_for(world, MS * 50);
+        let found = differences(&world.processes);
+        if found.is_empty() {
+            return world.now() - start;
+        }
+        assert!(
+            world.now() - start < limit,
+            "after {limit:?}: {found:#?}\n{}",
+            world.trace
+        );
+    }
+}
+
+fn run_for(world: &mut World, span: Duration) {
+    let end = world.now() + span;
+    if let Err(broken) = world.run_until(end) {
+        panic!("{}\n{broken}", world.trace);
+    }
+}
+
+/// After how long each node told something that `select` accepts, counted from `since`.
+fn told(world: &World, since: Duration, select: impl Fn(&Event) -> bool) -> Vec<(usize, Duration)> {
+    let matching = world
+        .trace
+        .entries()
+        .iter()
+        .filter_map(|(at, entry)| match entry {
+            Entry::Told { node, event } if *at >= since && select(event) => {
+                Some((*node, *at - since))
+            }
+            _ => None,
+        });
+    matching.collect()
+}
+
+fn accused(event: &Event) -> bool {
+    matches!(event, Event::MemberUnreachable { .. })
+}
+
+#[test]
+fn a_killed_process_is_found_within_a_second_with_local_settings() {
+    let mut times = Vec::new();
+    for seed in 0..200 {
+        let mut world = formed(3, seed);
+        run_for(&mut world, MS * (seed as u32 % 300));
+        let killed_at = world.now();
+        world.commit(Fault::Crash(2));
+        run_for(&mut world, SECOND * 3);
+        let found = told(&world, killed_at, accused);
+        let first = found
+            .first()
+            .unwrap_or_else(|| panic!("seed {seed}: not found\n{}", world.trace));
+        times.push(first.1);
+        let down = told(&world, killed_at, |event| {
+            matches!(
+                event,
+                Event::MemberDown {
+                    reason: DownReason::Policy,
+                    ..
+                }
+            )
+        });
+        assert_eq!(
+            down.len(),
+            2,
+            "seed {seed}: both survivors declare it down\n{}",
+            world.trace
+        );
+    }
+    times.sort();
+    println!(
+        "found unreachable after {:?} (median), {:?} (slowest of 200)",
+        times[100], times[199]
+    );
+    assert!(times[199] <= SECOND, "slowest {:?}", times[199]);
+}
+
+#[test]
+fn nobody_is_accused_while_nothing_is_wrong() {
+    for seed in 0..5 {
+        let mut world = formed(12, seed);
+        let since = world.now();
+        run_for(&mut world, SECOND * 60);
+        let suspected = told(&world, since, |event| {
+            matches!(event, Event::MemberSuspected { .. })
+        });
+        assert!(suspected.is_empty(), "seed {seed}\n{}", world.trace);
+    }
+}
+
+#[test]
+fn nobody_is_declared_unreachable_at_five_per_cent_loss() {
+    for seed in 0..20 {
+        let mut world = formed(8, seed);
+        let since = world.now();
+        world.commit(Fault::Loss(0.05));
+        run_for(&mut world, SECOND * 30);
+        assert!(
+            told(&world, since, accused).is_empty(),
+            "seed {seed}\n{}",
+            world.trace
+        );
+    }
+}
+
+#[test]
+fn a_stopped_process_accuses_nobody_when_it_goes_on() {
+    for seed in 0..50 {
+        let mut world = formed(5, seed);
+        world.commit(Fault::Stop(3));
+        run_for(&mut world, SECOND * 5);
+        let since = world.now();
+        world.commit(Fault::Continue(3));
+        run_for(&mut world, SECOND * 5);
+        let wronged = told(&world, since, accused);
+        assert!(
+            wronged.iter().all(|(node, _)| *node != 3),
+            "seed {seed}\n{}",
+            world.trace
+        );
+    }
+}
+
+#[test]
+fn a_short_pause_costs_a_process_nothing() {
+    for seed in 0..50 {
+        let mut world = formed(5, seed);
+        let since = world.now();
+        world.commit(Fault::Stop(3));
+        run_for(&mut world, MS * 250);
+        world.commit(Fault::Continue(3));
+        run_for(&mut world, SECOND * 5);
+        assert!(
+            told(&world, since, accused).is_empty(),
+            "seed {seed}\n{}",
+            world.trace
+        );
+    }
+}
+
+#[test]
+fn a_leave_is_known_to_all_without_suspicion() {
+    for seed in 0..20 {
+        let mut world = formed(16, seed);
+        let since = world.now();
+        world.commit(Fault::Leave(7));
+        run_until_true(&mut world, SECOND * 5);
+        let left = told(&world, since, |event| {
+            matches!(
+                event,
+                Event::MemberDown {
+                    reason: DownReason::Left,
+                    ..
+                }
+            )
+        });
+        assert_eq!(left.len(), 15, "seed {seed}");
+        assert!(
+            told(&world, since, accused).is_empty(),
+            "seed {seed}\n{}",
+            world.trace
+        );
+    }
+}
+
+#[test]
+fn the_minority_of_a_partition_goes_down_and_rejoins_when_it_heals() {
+    for seed in 0..20 {
+        let mut world = formed(5, seed);
+        world.commit(Fault::split(&[0, 1], &[2, 3, 4]));
+        run_for(&mut world, SECOND * 10);
+        for node in 0..5 {
+            let state = world.processes[node].machine.as_ref().unwrap().state();
+            let expected = if node < 2 {
+                State::Down(DownReason::Policy)
+            } else {
+                State::Alive
+            };
+            assert_eq!(state, expected, "seed {seed}: n{node}\n{}", world.trace);
+        }
+        world.commit(Fault::Heal);
+        run_until_true(&mut world, SECOND * 10);
+    }
+}
+
+#[test]
+fn however_long_a_partition_lasts_it_heals() {
+    let mut world = formed(5, 1);
+    world.commit(Fault::split(&[0, 1], &[2, 3, 4]));
+    run_for(&mut world, SECOND * 2 * 3600);
+    world.commit(Fault::Heal);
+    let after = run_until_true(&mut world, SECOND * 10);
+    println!("two hours of partition healed in {after:?}");
+}
+
+#[test]
+fn one_broken_link_harms_nobody() {
+    for seed in 0..20 {
+        let mut world = formed(6, seed);
+        let since = world.now();
+        world.commit(Fault::split(&[1], &[4]));
+        run_for(&mut world, SECOND * 30);
+        assert!(
+            told(&world, since, accused).is_empty(),
+            "seed {seed}\n{}",
+            world.trace
+        );
+    }
+}
+
+#[test]
+fn a_hundred_nodes_join_at_once_and_half_of_them_leave_at_once() {
+    let mut world = formed(100, 1);
+    for node in 50..100 {
+        world.commit(Fault::Leave(node));
+    }
+    let after = run_until_true(&mut world, SECOND * 20);
+    println!("fifty leaves were known after {after:?}");
+}
+
+#[test]
+fn a_restarted_process_replaces_its_predecessor() {
+    for seed in 0..20 {
+        let mut world = formed(4, seed);
+        let since = world.now();
+        world.commit(Fault::Crash(1));
+        run_for(&mut world, MS * 50);
+        world.commit(Fault::Start(1));
+        run_until_true(&mut world, SECOND * 5);
+        let replaced = told(&world, since, |event| {
+            matches!(
+                event,
+                Event::MemberDown {
+                    reason: DownReason::Replaced,
+                    ..
+                }
+            )
+        });
+        assert_eq!(replaced.len(), 3, "seed {seed}\n{}", world.trace);
+    }
+}
+
+#[test]
+fn the_packets_of_a_member_do_not_grow_in_number_with_the_cluster() {
+    let packets_per_node_s = |nodes| {
+        let mut world = formed(nodes, 3);
+        run_for(&mut world, SECOND * 5);
+        let (before, _) = world.traffic();
+        run_for(&mut world, SECOND * 20);
+        (world.traffic().0 - before) as f64 / 20.0 / nodes as f64
+    };
+    let (few, many) = (packets_per_node_s(8), packets_per_node_s(128));
+    println!("{few:.1} packets for each node and second among 8, {many:.1} among 128");
+    assert!(many < few * 1.1, "{few} and {many}");
+}
