@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,11 +11,10 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    dead_letter::DeadLetterReason,
     envelope::{Envelope, MessageContext},
     mailbox::{Joined, Rejected, Stop, WaitKey},
     reference::ActorRef,
-    reply::{Reply, Slot},
+    reply::{Answer, Reply},
     scope,
 };
 
@@ -90,7 +88,7 @@ impl std::error::Error for AskError {}
 /// can be none: the end of the actor, a crash in the handler and a dropped reply all end it.
 ///
 /// Dropping it before the request was queued takes the request back. Dropping it later leaves the request to be handled;
-/// its reply is discarded and counted ([`DeadLetterReason::ReplyDiscarded`]).
+/// its reply is discarded and counted ([`ReplyDiscarded`](crate::DeadLetterReason::ReplyDiscarded)).
 #[must_use = "nothing is asked before the future is polled"]
 pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
     target: &'a ActorRef<M>,
@@ -104,9 +102,9 @@ pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
 enum Stage<T, F> {
     Asking(F),
     /// In the wait list of the mailbox.
-    Waiting(WaitKey, Arc<Slot<T>>),
+    Waiting(WaitKey, Answer<T>),
     /// In the mailbox, or beyond.
-    Sent(Arc<Slot<T>>),
+    Sent(Answer<T>),
     Done,
 }
 
@@ -164,16 +162,16 @@ where
                     .with_deadline(deadline),
             )),
         };
-        let (reply, slot) = Reply::slot();
+        let (reply, answer) = Reply::channel();
         let envelope = Envelope {
             message: question(reply),
             context,
         };
         let rejected = match cell.push(envelope) {
-            Ok(()) => return Ok(Stage::Sent(slot)),
+            Ok(()) => return Ok(Stage::Sent(answer)),
             Err(Rejected::Full(envelope)) => match cell.join_wait(envelope, cx.waker()) {
-                Ok(Joined::Queued) => return Ok(Stage::Sent(slot)),
-                Ok(Joined::Waiting(key)) => return Ok(Stage::Waiting(key, slot)),
+                Ok(Joined::Queued) => return Ok(Stage::Sent(answer)),
+                Ok(Joined::Waiting(key)) => return Ok(Stage::Waiting(key, answer)),
                 Err(rejected) => rejected,
             },
             Err(rejected) => rejected,
@@ -209,22 +207,26 @@ where
                     Ok(stage) => this.stage = stage,
                     Err(error) => return Poll::Ready(Err(error)),
                 },
-                Stage::Waiting(key, slot) => {
+                Stage::Waiting(key, answer) => {
                     match this.target.cell.queue.poll_wait(&key, cx.waker()) {
-                        Poll::Ready(Ok(())) => this.stage = Stage::Sent(slot),
+                        Poll::Ready(Ok(())) => this.stage = Stage::Sent(answer),
                         Poll::Ready(Err(envelope)) => {
                             return Poll::Ready(Err(unsent(envelope, AskError::Dead)));
                         }
                         Poll::Pending => {
-                            this.stage = Stage::Waiting(key, slot);
+                            this.stage = Stage::Waiting(key, answer);
                             break;
                         }
                     }
                 }
-                Stage::Sent(slot) => match slot.poll(cx) {
-                    Poll::Ready(answer) => return Poll::Ready(answer),
+                Stage::Sent(mut answer) => match Pin::new(&mut answer).poll(cx) {
+                    Poll::Ready(Ok(answer)) => return Poll::Ready(answer),
+                    // A reply answers also when it is dropped.
+                    Poll::Ready(Err(oneshot::RecvError)) => {
+                        return Poll::Ready(Err(AskError::NoReply));
+                    }
                     Poll::Pending => {
-                        this.stage = Stage::Sent(slot);
+                        this.stage = Stage::Sent(answer);
                         break;
                     }
                 },
@@ -254,19 +256,17 @@ impl<M: Send + 'static, T: Send + 'static, F> Ask<'_, M, T, F> {
         let cell = &self.target.cell;
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Asking(_) => Some(()),
-            Stage::Waiting(key, slot) => {
+            Stage::Waiting(key, mut answer) => {
                 let taken_back = cell.queue.cancel_wait(&key);
                 let was_queued = taken_back.is_none();
                 scope::discarding(AskError::Expired, || drop(taken_back));
-                if was_queued && slot.abandon() {
-                    cell.record_dead(DeadLetterReason::ReplyDiscarded, None);
+                if was_queued {
+                    cell.discard_reply(&mut answer);
                 }
                 (!was_queued).then_some(())
             }
-            Stage::Sent(slot) => {
-                if slot.abandon() {
-                    cell.record_dead(DeadLetterReason::ReplyDiscarded, None);
-                }
+            Stage::Sent(mut answer) => {
+                cell.discard_reply(&mut answer);
                 None
             }
             Stage::Done => None,

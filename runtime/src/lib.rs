@@ -9,7 +9,7 @@
 //! | where | what |
 //! |---|---|
 //! | `actor`, `context` | what the user writes, and what a handler can do |
-//! | `reference`, `ask`, `reply` | how actors are talked to |
+//! | `reference`, `tell`, `ask`, `reply`, `recipient` | how actors are talked to |
 //! | `mailbox` | the queue |
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
@@ -33,6 +33,7 @@ mod id;
 mod mailbox;
 mod monitor;
 mod panics;
+mod recipient;
 mod reference;
 mod registry;
 mod reply;
@@ -40,6 +41,7 @@ mod scope;
 mod snapshot;
 mod sync_ext;
 mod system;
+mod tell;
 #[cfg(feature = "wire")]
 pub mod wire;
 
@@ -54,12 +56,12 @@ pub use id::ActorId;
 pub use mailbox::{Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, WeighsOtherMessages};
 pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
 pub use panics::record_panic_locations;
-pub use reference::{
-    ActorRef, AddressState, Recipient, RecipientTell, Tell, TellAllError, TellError, WeakActorRef,
-};
+pub use recipient::{Recipient, RecipientTell};
+pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
 pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };
+pub use tell::{Tell, TellAllError, TellError};

@@ -1,12 +1,9 @@
-//! References: [`ActorRef`], [`WeakActorRef`], [`Recipient`], and the future of a tell.
+//! References: [`ActorRef`] and [`WeakActorRef`].
 
 use std::{
     fmt,
-    future::Future,
     hash::{Hash, Hasher},
-    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
 };
 
 use crate::{
@@ -14,10 +11,11 @@ use crate::{
     cell::{Cell, order},
     envelope::{Envelope, MessageContext},
     id::ActorId,
-    mailbox::{Joined, Rejected, WaitKey},
     monitor::{Monitor, MonitorEvent},
+    recipient::Recipient,
     reply::Reply,
     system::System,
+    tell::{Tell, TellAllError, TellError},
 };
 
 /// Whether messages to an address are handled.
@@ -45,68 +43,6 @@ impl AddressState {
     }
 }
 
-/// A message that was not accepted. It is handed back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TellError<M> {
-    /// The mailbox is full: for [`ActorRef::try_tell`] under every policy that does not drop, for [`ActorRef::tell`] only
-    /// where the policy is to refuse.
-    Full(M),
-    /// The message alone weighs more than the mailbox may hold: it would never be accepted.
-    TooHeavy(M),
-    /// The address is stopped; its supervisor may start it again.
-    Stopped(M),
-    /// The address has ended for ever.
-    Gone(M),
-}
-
-impl<M> TellError<M> {
-    /// The message.
-    pub fn into_message(self) -> M {
-        match self {
-            Self::Full(message)
-            | Self::TooHeavy(message)
-            | Self::Stopped(message)
-            | Self::Gone(message) => message,
-        }
-    }
-
-    /// The same error about another form of the message.
-    pub fn map<N>(self, f: impl FnOnce(M) -> N) -> TellError<N> {
-        match self {
-            Self::Full(message) => TellError::Full(f(message)),
-            Self::TooHeavy(message) => TellError::TooHeavy(f(message)),
-            Self::Stopped(message) => TellError::Stopped(f(message)),
-            Self::Gone(message) => TellError::Gone(f(message)),
-        }
-    }
-}
-
-impl<M> fmt::Display for TellError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the mailbox is full; the message was not queued",
-            Self::TooHeavy(_) => {
-                "the message weighs more than the mailbox holds; it was not queued"
-            }
-            Self::Stopped(_) => "the actor is stopped; the message was not queued",
-            Self::Gone(_) => "the actor is gone; the message was not queued",
-        })
-    }
-}
-
-impl<M> fmt::Debug for TellError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::TooHeavy(_) => "TooHeavy(..)",
-            Self::Stopped(_) => "Stopped(..)",
-            Self::Gone(_) => "Gone(..)",
-        })
-    }
-}
-
-impl<M> std::error::Error for TellError<M> {}
-
 /// A reference to an actor that takes messages of type `M`.
 ///
 /// It names the address, not an incarnation: a restart by a supervisor leaves it valid. Cloning costs one increment. An
@@ -119,7 +55,7 @@ impl<M: Send + 'static> ActorRef<M> {
     /// Queues `message` if there is room. Never waits; the message is handed back if it was not accepted.
     ///
     /// Senders that wait in [`tell`](Self::tell) come first: while there are any, this is refused.
-    #[inline]
+    #[inline(always)]
     pub fn try_tell(&self, message: M) -> Result<(), TellError<M>> {
         self.try_send(Envelope::bare(message))
     }
@@ -140,7 +76,7 @@ impl<M: Send + 'static> ActorRef<M> {
     ///
     /// Cancel safety: dropping the future either leaves the message queued, or takes it back and drops it. To get it
     /// back, use [`Tell::cancel`].
-    #[inline]
+    #[inline(always)]
     pub fn tell(&self, message: M) -> Tell<'_, M> {
         Tell::new(&self.cell, Envelope::bare(message))
     }
@@ -192,7 +128,7 @@ impl<M: Send + 'static> ActorRef<M> {
         Ask::new(self, question)
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_send(&self, envelope: Envelope<M>) -> Result<(), TellError<M>> {
         match self.cell.push(envelope) {
             Ok(()) => Ok(()),
@@ -213,9 +149,7 @@ impl<M: Send + 'static> ActorRef<M> {
         T: Send + 'static,
         M: From<T>,
     {
-        Recipient {
-            target: Arc::new(self.clone()),
-        }
+        Recipient::new(self.clone())
     }
 
     /// Hears of the ends of this address. On an address that is gone already the first event says so.
@@ -353,215 +287,5 @@ impl<M> fmt::Debug for WeakActorRef<M> {
             Some(target) => write!(f, "WeakActorRef({})", target.path()),
             None => f.write_str("WeakActorRef(dropped)"),
         }
-    }
-}
-
-/// Why [`ActorRef::tell_all`] ended early.
-pub struct TellAllError<M, I> {
-    /// The message that was not accepted, and why.
-    pub error: TellError<M>,
-    /// The messages after it.
-    pub rest: I,
-}
-
-impl<M, I> fmt::Display for TellAllError<M, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; those before it were queued", self.error)
-    }
-}
-
-impl<M, I> fmt::Debug for TellAllError<M, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TellAllError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<M, I> std::error::Error for TellAllError<M, I> {}
-
-/// The future of [`ActorRef::tell`].
-#[must_use = "a full mailbox makes the sender wait: await it"]
-pub struct Tell<'a, M> {
-    cell: &'a Cell<M>,
-    stage: TellStage<M>,
-}
-
-enum TellStage<M> {
-    Ended(Result<(), TellError<M>>),
-    /// There was no room, and the future has not been polled since.
-    Full(Envelope<M>),
-    Waiting(WaitKey),
-    Taken,
-}
-
-impl<M> Unpin for Tell<'_, M> {}
-
-impl<'a, M: Send + 'static> Tell<'a, M> {
-    #[inline]
-    fn new(cell: &'a Cell<M>, envelope: Envelope<M>) -> Self {
-        let stage = match cell.push(envelope) {
-            Ok(()) => TellStage::Ended(Ok(())),
-            Err(Rejected::Full(envelope)) => TellStage::Full(envelope),
-            Err(rejected) => TellStage::Ended(Err(cell.tell_error(rejected))),
-        };
-        Self { cell, stage }
-    }
-
-    /// Takes the message back if it was not queued yet. `None`: it was queued, or had been handed back before.
-    pub fn cancel(mut self) -> Option<M> {
-        self.take_back()
-    }
-
-    #[cold]
-    fn poll_full(
-        &mut self,
-        envelope: Envelope<M>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), TellError<M>>> {
-        match self.cell.join_wait(envelope, cx.waker()) {
-            Ok(Joined::Queued) => Poll::Ready(Ok(())),
-            Ok(Joined::Waiting(key)) => {
-                self.stage = TellStage::Waiting(key);
-                Poll::Pending
-            }
-            Err(rejected) => Poll::Ready(Err(self.cell.tell_error(rejected))),
-        }
-    }
-}
-
-impl<M> Tell<'_, M> {
-    fn take_back(&mut self) -> Option<M> {
-        match std::mem::replace(&mut self.stage, TellStage::Taken) {
-            TellStage::Full(envelope) => Some(envelope.message),
-            TellStage::Ended(Err(error)) => Some(error.into_message()),
-            TellStage::Waiting(key) => self
-                .cell
-                .queue
-                .cancel_wait(&key)
-                .map(|envelope| envelope.message),
-            TellStage::Ended(Ok(())) | TellStage::Taken => None,
-        }
-    }
-}
-
-impl<M: Send + 'static> Future for Tell<'_, M> {
-    type Output = Result<(), TellError<M>>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::mem::replace(&mut self.stage, TellStage::Taken) {
-            TellStage::Ended(result) => Poll::Ready(result),
-            TellStage::Full(envelope) => self.poll_full(envelope, cx),
-            TellStage::Waiting(key) => match self.cell.queue.poll_wait(&key, cx.waker()) {
-                Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-                Poll::Ready(Err(envelope)) => {
-                    Poll::Ready(Err(self.cell.tell_error(Rejected::Closed(envelope))))
-                }
-                Poll::Pending => {
-                    self.stage = TellStage::Waiting(key);
-                    Poll::Pending
-                }
-            },
-            TellStage::Taken => panic!("a tell was polled after it had ended"),
-        }
-    }
-}
-
-impl<M> Drop for Tell<'_, M> {
-    #[inline]
-    fn drop(&mut self) {
-        if let TellStage::Waiting(_) = self.stage {
-            drop(self.take_back());
-        }
-    }
-}
-
-impl<M> fmt::Debug for Tell<'_, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match &self.stage {
-            TellStage::Ended(result) => return write!(f, "Tell({result:?})"),
-            TellStage::Full(_) | TellStage::Waiting(_) => "waiting",
-            TellStage::Taken => "taken",
-        };
-        write!(f, "Tell({stage})")
-    }
-}
-
-/// Anything that takes a `T`: an actor whose messages are made from it.
-///
-/// It costs one dynamic call for each message, and a boxed future for a [`tell`](Self::tell).
-pub struct Recipient<T> {
-    target: Arc<dyn Receive<T>>,
-}
-
-/// The future of [`Recipient::tell`].
-pub type RecipientTell<'a> = Pin<Box<dyn Future<Output = Result<(), TellError<()>>> + Send + 'a>>;
-
-trait Receive<T>: Send + Sync {
-    fn try_tell(&self, message: T) -> Result<(), TellError<()>>;
-    fn tell(&self, message: T) -> RecipientTell<'_>;
-    fn address(&self) -> usize;
-    fn path(&self) -> Arc<str>;
-}
-
-impl<T, M> Receive<T> for ActorRef<M>
-where
-    T: Send + 'static,
-    M: From<T> + Send + 'static,
-{
-    fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
-        ActorRef::try_tell(self, M::from(message)).map_err(|error| error.map(drop))
-    }
-
-    fn tell(&self, message: T) -> RecipientTell<'_> {
-        let telling = ActorRef::tell(self, M::from(message));
-        Box::pin(async move { telling.await.map_err(|error| error.map(drop)) })
-    }
-
-    fn address(&self) -> usize {
-        self.cell.address()
-    }
-
-    fn path(&self) -> Arc<str> {
-        ActorRef::path(self)
-    }
-}
-
-impl<T: Send + 'static> Recipient<T> {
-    /// [`ActorRef::try_tell`]. The message has been converted by then, so the error does not hand it back.
-    pub fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
-        self.target.try_tell(message)
-    }
-
-    /// [`ActorRef::tell`]. The message has been converted by then, so the error does not hand it back.
-    pub fn tell(&self, message: T) -> RecipientTell<'_> {
-        self.target.tell(message)
-    }
-
-    /// The path of the actor behind it.
-    pub fn path(&self) -> Arc<str> {
-        self.target.path()
-    }
-}
-
-impl<T> Clone for Recipient<T> {
-    fn clone(&self) -> Self {
-        Self {
-            target: self.target.clone(),
-        }
-    }
-}
-
-impl<T: Send + 'static> PartialEq for Recipient<T> {
-    /// The same address.
-    fn eq(&self, other: &Self) -> bool {
-        self.target.address() == other.target.address()
-    }
-}
-
-impl<T: Send + 'static> fmt::Debug for Recipient<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipient({})", self.path())
     }
 }

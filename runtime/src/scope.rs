@@ -5,10 +5,7 @@
 //! return `Ok`, fail or panic is not known yet; it becomes an orphan. A reply that is dropped while messages are being
 //! discarded is settled at once with the verdict of that discarding. Actors are never polled inside each other's polls.
 
-use std::{
-    cell::{Cell, RefCell},
-    sync::Arc,
-};
+use std::cell::{Cell, RefCell};
 
 use crate::ask::AskError;
 
@@ -16,31 +13,13 @@ thread_local! {
     /// The address of the cell being polled, 0 outside.
     static CURRENT: Cell<usize> = const { Cell::new(0) };
     /// What to tell the askers of messages that are dropped just now.
-    static VERDICT: Cell<Option<Verdict>> = const { Cell::new(None) };
+    static VERDICT: Cell<Option<AskError>> = const { Cell::new(None) };
     static HAS_ORPHANS: Cell<bool> = const { Cell::new(false) };
-    static ORPHANS: RefCell<Vec<Arc<dyn Settle>>> = const { RefCell::new(Vec::new()) };
+    static ORPHANS: RefCell<Vec<Orphan>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Something that waits for an answer that will not come.
-pub(crate) trait Settle: Send + Sync {
-    fn settle(&self, error: AskError);
-}
-
-/// What becomes of replies that are dropped just now.
-#[derive(Clone, Copy)]
-enum Verdict {
-    /// Their askers are told this.
-    Refused(AskError),
-    /// Nothing: somebody else will answer.
-    #[cfg_attr(
-        not(feature = "wire"),
-        expect(
-            dead_code,
-            reason = "only replies that go over the wire are handed over"
-        )
-    )]
-    HandedOver,
-}
+/// Tells an asker why there is no answer.
+type Orphan = Box<dyn FnOnce(AskError) + Send>;
 
 /// While it lives, this thread polls the actor whose cell has the address `current`.
 pub(crate) struct Entered {
@@ -75,23 +54,13 @@ pub(crate) fn has_orphans() -> bool {
 pub(crate) fn settle_orphans(error: AskError) {
     HAS_ORPHANS.set(false);
     for orphan in ORPHANS.take() {
-        orphan.settle(error);
+        orphan(error);
     }
 }
 
 /// Runs `discard`, and tells `verdict` to the askers of what it drops.
 pub(crate) fn discarding<R>(verdict: AskError, discard: impl FnOnce() -> R) -> R {
-    under(Verdict::Refused(verdict), discard)
-}
-
-/// Runs `discard`; the replies that it drops have been passed on to somebody who answers in their place.
-#[cfg(feature = "wire")]
-pub(crate) fn handing_over<R>(discard: impl FnOnce() -> R) -> R {
-    under(Verdict::HandedOver, discard)
-}
-
-fn under<R>(verdict: Verdict, discard: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Verdict>);
+    struct Restore(Option<AskError>);
     impl Drop for Restore {
         fn drop(&mut self) {
             VERDICT.set(self.0);
@@ -102,17 +71,16 @@ fn under<R>(verdict: Verdict, discard: impl FnOnce() -> R) -> R {
 }
 
 /// Where a reply goes that is dropped unanswered.
-pub(crate) fn abandon(orphan: Arc<dyn Settle>) {
+pub(crate) fn abandon(orphan: Orphan) {
     // While a thread's locals are torn down there is no scope either.
     let verdict = VERDICT.try_with(Cell::get).ok().flatten();
     let inside = CURRENT.try_with(Cell::get).unwrap_or(0) != 0;
     match verdict {
-        Some(Verdict::Refused(error)) => orphan.settle(error),
-        Some(Verdict::HandedOver) => {}
+        Some(error) => orphan(error),
         None if inside => {
             HAS_ORPHANS.set(true);
             ORPHANS.with_borrow_mut(|orphans| orphans.push(orphan));
         }
-        None => orphan.settle(AskError::NoReply),
+        None => orphan(AskError::NoReply),
     }
 }

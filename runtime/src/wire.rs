@@ -14,7 +14,7 @@ use serde::{
     ser::Error as _,
 };
 
-use crate::{ask::AskError, reply::Reply, scope};
+use crate::{ask::AskError, reply::Reply};
 
 /// Takes the encoded answer, or the reason why there is none, on the asking node.
 pub type ReplySink = Box<dyn FnOnce(Result<Vec<u8>, AskError>) + Send>;
@@ -50,18 +50,15 @@ fn with_port<R>(port: Arc<dyn ReplyPort>, run: impl FnOnce() -> R) -> R {
 ///
 /// # Errors
 ///
-/// What `encode` fails with. The message is handed back then; replies that had been exported by then are answered by
-/// whoever comes first.
+/// What `encode` fails with. The message is handed back then; replies in it that had been exported by then belong to the
+/// port.
 pub fn ship<M, R, E>(
     port: Arc<dyn ReplyPort>,
     message: M,
     encode: impl FnOnce(&M) -> Result<R, E>,
 ) -> Result<R, (M, E)> {
     match with_port(port, || encode(&message)) {
-        Ok(encoded) => {
-            scope::handing_over(|| drop(message));
-            Ok(encoded)
-        }
+        Ok(encoded) => Ok(encoded),
         Err(error) => Err((message, error)),
     }
 }
@@ -78,7 +75,7 @@ impl<T: DeserializeOwned + Send + 'static> Serialize for Reply<T> {
                 "a reply can only be serialized on its way to a remote actor",
             ));
         };
-        let answer = self.stand_in();
+        let answer = self.take();
         let number = port.export(Box::new(move |bytes| {
             answer(
                 bytes.and_then(|bytes| postcard::from_bytes(&bytes).map_err(|_| AskError::NoReply)),
@@ -112,7 +109,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::sync_ext::MutexExt;
+    use crate::{scope, sync_ext::MutexExt};
 
     #[derive(Serialize, Deserialize)]
     enum Msg {

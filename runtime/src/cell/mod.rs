@@ -18,12 +18,14 @@ pub(crate) mod run;
 
 use std::{
     any::type_name,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
-    task::Waker,
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use crate::{
@@ -34,10 +36,12 @@ use crate::{
     id::ActorId,
     mailbox::{Joined, Pushed, Queue, Rejected},
     monitor::{MonitorEvent, Watcher},
-    reference::{AddressState, TellError},
+    reference::AddressState,
+    reply::Answer,
     scope,
     sync_ext::MutexExt,
     system::System,
+    tell::TellError,
 };
 
 /// One address: its mailbox and what is known of it.
@@ -259,8 +263,19 @@ impl<M> Cell<M> {
         }
     }
 
+    /// Counts an answer that came, or is still to come, and that nobody waits for any more.
+    pub(crate) fn discard_reply<T>(&self, answer: &mut Answer<T>) {
+        let cx = &mut TaskContext::from_waker(Waker::noop());
+        match Pin::new(answer).poll(cx) {
+            Poll::Ready(Ok(Ok(_))) | Poll::Pending => {
+                self.record_dead(DeadLetterReason::ReplyDiscarded, None);
+            }
+            Poll::Ready(Ok(Err(_)) | Err(_)) => {}
+        }
+    }
+
     /// Queues a message; what the policy displaces or drops becomes a dead letter.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, envelope: Envelope<M>) -> Result<(), Rejected<Envelope<M>>> {
         match self.queue.try_push(envelope) {
             Ok(Pushed::Queued) => Ok(()),
@@ -269,6 +284,7 @@ impl<M> Cell<M> {
     }
 
     #[cold]
+    #[inline(never)]
     fn pushed_otherwise(
         &self,
         pushed: Result<Pushed<Envelope<M>>, Rejected<Envelope<M>>>,

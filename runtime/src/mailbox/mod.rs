@@ -35,5 +35,4 @@ pub use config::{Mailbox, WeighsOtherMessages};
 pub use policy::{MailboxLoad, OnFull, Overflow, OverflowPolicy};
 
 pub(crate) use queue::{Consumer, Joined, Pushed, Queue, Rejected, Stop};
-pub(crate) use signal::Signal;
 pub(crate) use wait::WaitKey;

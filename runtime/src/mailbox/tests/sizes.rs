@@ -1,5 +1,6 @@
 //! What a mailbox costs an idle actor, and what may cross threads.
 
+use crate::mailbox::signal::Signal;
 use std::mem::size_of;
 
 use super::super::fifo::Fifo;

@@ -1,0 +1,92 @@
+//! [`Recipient`]: a reference that says what it takes, and not who takes it.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use crate::{reference::ActorRef, tell::TellError};
+
+/// Anything that takes a `T`: an actor whose messages are made from it.
+///
+/// It costs one dynamic call for each message, and a boxed future for a [`tell`](Self::tell).
+pub struct Recipient<T> {
+    target: Arc<dyn Receive<T>>,
+}
+
+/// The future of [`Recipient::tell`].
+pub type RecipientTell<'a> = Pin<Box<dyn Future<Output = Result<(), TellError<()>>> + Send + 'a>>;
+
+trait Receive<T>: Send + Sync {
+    fn try_tell(&self, message: T) -> Result<(), TellError<()>>;
+    fn tell(&self, message: T) -> RecipientTell<'_>;
+    fn address(&self) -> usize;
+    fn path(&self) -> Arc<str>;
+}
+
+impl<T, M> Receive<T> for ActorRef<M>
+where
+    T: Send + 'static,
+    M: From<T> + Send + 'static,
+{
+    fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
+        ActorRef::try_tell(self, M::from(message)).map_err(|error| error.map(drop))
+    }
+
+    fn tell(&self, message: T) -> RecipientTell<'_> {
+        let telling = ActorRef::tell(self, M::from(message));
+        Box::pin(async move { telling.await.map_err(|error| error.map(drop)) })
+    }
+
+    fn address(&self) -> usize {
+        self.cell.address()
+    }
+
+    fn path(&self) -> Arc<str> {
+        ActorRef::path(self)
+    }
+}
+
+impl<T: Send + 'static> Recipient<T> {
+    pub(crate) fn new<M>(target: ActorRef<M>) -> Self
+    where
+        M: From<T> + Send + 'static,
+    {
+        Self {
+            target: Arc::new(target),
+        }
+    }
+
+    /// [`ActorRef::try_tell`]. The message has been converted by then, so the error does not hand it back.
+    pub fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
+        self.target.try_tell(message)
+    }
+
+    /// [`ActorRef::tell`]. The message has been converted by then, so the error does not hand it back.
+    pub fn tell(&self, message: T) -> RecipientTell<'_> {
+        self.target.tell(message)
+    }
+
+    /// The path of the actor behind it.
+    pub fn path(&self) -> Arc<str> {
+        self.target.path()
+    }
+}
+
+impl<T> Clone for Recipient<T> {
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+        }
+    }
+}
+
+impl<T: Send + 'static> PartialEq for Recipient<T> {
+    /// The same address.
+    fn eq(&self, other: &Self) -> bool {
+        self.target.address() == other.target.address()
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Recipient<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recipient({})", self.path())
+    }
+}
