@@ -1,6 +1,5 @@
 //! A supervised actor: it crashes, its supervisor restarts it, and its address stays good.
-use treewarden_runtime::{Actor, ActorRef, Context, Failure, Reply, System};
-use treewarden_supervisor::{Child, Supervisor};
+use treewarden::prelude::*;
 
 struct Counter(u64);
 

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use treewarden_runtime::Failure;
+use treewarden::prelude::*;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {

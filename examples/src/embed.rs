@@ -16,8 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use tokio::{net::TcpListener, time::sleep};
-use treewarden_runtime::{Actor, ActorRef, Context, Failure, Reply, System};
-use treewarden_supervisor::{Child, Restart, ShutdownReport, Supervisor, TaskContext};
+use treewarden::{prelude::*, supervisor::ShutdownReport};
 
 /// How long a request may wait for the count.
 const COUNT_TIME_MAX: Duration = Duration::from_secs(1);
@@ -93,6 +92,7 @@ async fn visit(State(app): State<App>) -> Result<String, (StatusCode, String)> {
 }
 
 async fn slow(state: State<App>) -> Result<String, (StatusCode, String)> {
+    println!("a slow request begins");
     sleep(SLOW).await;
     visit(state).await
 }

@@ -16,7 +16,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep},
 };
-use treewarden_runtime::{AskError, Failure};
+use treewarden::runtime::{AskError, Failure};
 
 use super::{
     blob::Blob,

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use treewarden_runtime::System;
+use treewarden::runtime::System;
 
 use super::*;
 use crate::wordcount::{

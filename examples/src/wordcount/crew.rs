@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use treewarden_runtime::{ActorRef, AskError};
+use treewarden::runtime::{ActorRef, AskError};
 
 use super::{
     blob::Blob,

@@ -4,7 +4,7 @@
 //! message.
 
 use serde::{Deserialize, Serialize};
-use treewarden_runtime::Reply;
+use treewarden::runtime::Reply;
 
 use super::{blob::Blob, chaos::Fault};
 

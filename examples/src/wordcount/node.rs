@@ -13,8 +13,8 @@
 use std::{sync::Mutex, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
-use treewarden_runtime::{Failure, System};
-use treewarden_supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree};
+use treewarden::runtime::{Failure, System};
+use treewarden::supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree};
 
 use super::{
     coordinator::{self, News, Peer},

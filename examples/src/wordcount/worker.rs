@@ -1,6 +1,6 @@
 //! The actors of a node: [`Worker`]s that count, and a [`Foreman`] who knows how many they are.
 
-use treewarden_runtime::{Actor, Context, Failure};
+use treewarden::runtime::{Actor, Context, Failure};
 
 use super::{
     chaos::Fault,
@@ -63,7 +63,7 @@ impl Actor for Foreman {
 
 #[cfg(test)]
 mod tests {
-    use treewarden_runtime::{AskError, System};
+    use treewarden::runtime::{AskError, System};
 
     use super::*;
     use crate::wordcount::{blob::Blob, tally::Tally};
