@@ -17,6 +17,7 @@
 //! | let in only as much as can be served now | [`limiter`] |
 //! | ask less of who refuses much | [`throttle`] |
 //! | keep to an agreed rate | [`rate`] |
+//! | give each dependency its own share of the process | [`bulkhead`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -31,6 +32,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+pub mod bulkhead;
 pub mod idempotency;
 pub mod limiter;
 pub mod rate;

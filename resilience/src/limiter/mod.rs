@@ -15,7 +15,7 @@
 //!
 //! **When not to use it.** The gradient needs latencies that are comparable: calls of 1 ms and of 10 s behind one limiter make noise; give
 //! each kind its own. When only errors tell of overload, use AIMD. When the capacity is known and fixed, a
-//! bulkhead is simpler, and it lets callers wait. Nothing waits here.
+//! [`bulkhead`](crate::bulkhead) is simpler, and it lets callers wait. Nothing waits here.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
