@@ -1,8 +1,20 @@
 //! Gossip membership and remote references for Treewarden.
+//!
+//! A [`Node`] is what an application starts: it takes part in the gossip of its cluster, exposes actors to the other
+//! nodes, and holds references to theirs.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`node`] | the two parts joined |
+//! | [`agent`], [`datagram`], [`membership`], [`partition`] | who is there: the shell, sealed datagrams, and the pure machines |
+//! | [`remote`] | references to actors on other nodes |
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod datagram;
 pub mod membership;
+pub mod node;
 pub mod partition;
 pub mod remote;
+
+pub use node::{Node, NodeConfig, NodeError};

@@ -64,6 +64,11 @@ impl Key {
             .collect()
     }
 
+    /// For deriving other keys. Secret.
+    pub(crate) fn to_bytes(&self) -> [u8; 32] {
+        self.bytes
+    }
+
     /// The cipher as a pseudo-random function: 16 bytes that only holders of the key can compute from `input`.
     pub(super) fn keystream(&self, input: [u8; 24]) -> [u8; 16] {
         let sealed = self
@@ -177,7 +182,13 @@ impl Keyring {
         Ok(())
     }
 
-    pub(super) fn sealing(&self) -> &Key {
+    /// All keys, the one that seals first.
+    pub(crate) fn sealing_first(&self) -> impl Iterator<Item = &Key> {
+        let others = self.keys.iter().filter(|key| *key != self.sealing());
+        std::iter::once(self.sealing()).chain(others)
+    }
+
+    pub(crate) fn sealing(&self) -> &Key {
         &self.keys[self.in_use]
     }
 

@@ -73,7 +73,7 @@ async fn dial(peer: &Peer, links: &Shared, pause: Duration) -> Result<Greeted, L
         .await
         .map_err(|_| LinkError::Silent)??;
     stream.set_nodelay(true)?;
-    handshake::dial(stream, &links.local, &peer.id, links.next_link()).await
+    handshake::dial(stream, &links.local(), &peer.id, links.next_link()).await
 }
 
 /// Reads answers. Nothing here waits for anything but the socket.

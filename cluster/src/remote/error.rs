@@ -280,7 +280,7 @@ pub(crate) enum LinkError {
     QueuedTooLong,
     /// The other side has closed in order.
     Goodbye,
-    /// The other side was told to make room for a newer link.
+    /// It made room for a newer link, or for a newer boot of this node.
     Replaced,
 }
 
@@ -300,7 +300,7 @@ impl fmt::Display for LinkError {
                 f.write_str("a queued message is longer than the other side reads")
             }
             Self::Goodbye => f.write_str("closed by the other side"),
-            Self::Replaced => f.write_str("replaced by a newer link"),
+            Self::Replaced => f.write_str("replaced by a newer link or boot"),
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct LinkIdentity {
 }
 
 pub(crate) struct Shared {
-    pub(crate) local: Local,
+    local: Mutex<Local>,
     pub(crate) config: LinkConfig,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) counters: Arc<LinkCounters>,
@@ -111,13 +111,13 @@ impl Links {
         config.validate().map_err(LinksError::Config)?;
         let local_addr = listener.local_addr().map_err(LinksError::Io)?;
         let shared = Arc::new(Shared {
-            local: Local {
+            local: Mutex::new(Local {
                 id: identity.id,
                 cluster: identity.cluster,
                 keys: identity.keys,
                 frame_bytes_max: config.frame_bytes_max,
                 timeout: config.connect_timeout,
-            },
+            }),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             config,
             directory,
@@ -227,6 +227,28 @@ impl Links {
         }
     }
 
+    /// This node goes on as another boot: every link of the one before ends, and what depended on it is told.
+    pub fn begin_boot(&self, id: NodeId) {
+        self.shared.local.locked().id = id;
+        self.break_all();
+    }
+
+    /// Ends every link, as if each had been cut. The next messages dial again.
+    pub fn break_all(&self) {
+        let peers: Vec<_> = self.shared.peers.locked().values().cloned().collect();
+        for peer in peers {
+            peer.break_link();
+        }
+        for served in self.shared.callers.locked().values() {
+            served.stop.send_replace(Some(LinkError::Replaced));
+        }
+    }
+
+    /// Proves and verifies with other keys from now on. Links that have come about stay.
+    pub fn set_keys(&self, keys: LinkKeys) {
+        self.shared.local.locked().keys = keys;
+    }
+
     /// Closes all links in order: nothing new is taken, what is queued is written as far as the other sides read it within
     /// the [`close_timeout`](LinkConfig::close_timeout), asks in flight end. Returns when nothing of the links is at work.
     pub async fn shutdown(&self) {
@@ -288,6 +310,11 @@ impl Shared {
             }
         });
         Ok(())
+    }
+
+    /// What this node says of itself.
+    pub(crate) fn local(&self) -> Local {
+        self.local.locked().clone()
     }
 
     pub(crate) fn next_link(&self) -> u64 {
@@ -386,7 +413,8 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         };
         let links = shared.clone();
         shared.spawn(async move {
-            let greeting = handshake::accept(stream, &links.local, |caller| links.judge(caller));
+            let local = links.local();
+            let greeting = handshake::accept(stream, &local, |caller| links.judge(caller));
             let greeted = greeting.await;
             drop(permit);
             match greeted {
@@ -481,7 +509,7 @@ impl std::error::Error for LinksError {}
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Links")
-            .field("id", &self.shared.local.id)
+            .field("id", &self.shared.local().id)
             .field("addr", &self.local_addr)
             .field("exposed", &self.shared.exposures)
             .finish_non_exhaustive()

@@ -308,6 +308,8 @@ impl Peer {
         aftermath.messages_unsent = state.pipe.end();
         state.pipe = Arc::default();
         let monitors = state.clear(Unsent::Disconnected, &mut aftermath);
+        // Under the lock, so that nobody can have told the next link to stop.
+        self.stop.send_replace(None);
         drop(state);
         aftermath.settle(self);
         for inbox in monitors {
@@ -330,15 +332,26 @@ impl Peer {
             aftermath.messages_unsent = state.pipe.end();
         }
         let monitors = state.clear(cause, &mut aftermath);
+        self.stop.send_replace(Some(match cause {
+            Unsent::NodeDown => LinkError::NodeDown,
+            _ => LinkError::ShutDown,
+        }));
         drop(state);
         aftermath.settle(self);
         for inbox in monitors {
             inbox.ended(cause);
         }
-        self.stop.send_replace(Some(match cause {
-            Unsent::NodeDown => LinkError::NodeDown,
-            _ => LinkError::ShutDown,
-        }));
+    }
+
+    /// Ends the link that there is, if there is one.
+    pub(crate) fn break_link(&self) {
+        let state = self.state.locked();
+        match state.phase {
+            Phase::Dialing | Phase::Open { .. } => {
+                self.stop.send_replace(Some(LinkError::Replaced));
+            }
+            Phase::Idle | Phase::Ended(_) => {}
+        }
     }
 
     /// Membership says that the node cannot be reached. The link decides for itself whether it still works.
