@@ -30,6 +30,7 @@ mod exit;
 mod failure;
 pub mod host;
 mod id;
+mod idle;
 mod mailbox;
 mod monitor;
 mod panics;

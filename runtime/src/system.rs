@@ -26,6 +26,7 @@ use crate::{
     envelope::Envelope,
     host::{HostHandle, HostSpec, Hosted, Observer},
     id::ActorId,
+    idle::IdleList,
     mailbox::{Mailbox, Queue, WeighsOtherMessages},
     reference::{ActorRef, AddressState},
     registry::{NameTaken, Registry},
@@ -52,6 +53,7 @@ struct Inner {
     registry: Registry,
     dispatchers: HashMap<Arc<str>, Handle>,
     roots: Mutex<Slab<RootEntry>>,
+    idle: Arc<IdleList>,
     closed: AtomicBool,
 }
 
@@ -105,6 +107,7 @@ impl SystemBuilder {
                 registry: Registry::default(),
                 dispatchers: self.dispatchers,
                 roots: Mutex::default(),
+                idle: Arc::default(),
                 closed: AtomicBool::new(false),
             }),
         }
@@ -431,6 +434,11 @@ impl System {
             queue,
             core: Core::new(id, path, self.clone(), orders),
         })
+    }
+
+    /// Those who may have memory to give back.
+    pub(crate) fn idle_list(&self) -> &Arc<IdleList> {
+        &self.inner.idle
     }
 
     /// An address of this system has ended.

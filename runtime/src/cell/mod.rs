@@ -68,6 +68,8 @@ pub(crate) struct Core {
     state: AtomicU8,
     /// Whether the registry has a name for it.
     registered: AtomicBool,
+    /// Whether it is on the list of those who may have memory to give back.
+    listed: AtomicBool,
 }
 
 const NO_ROOT: u32 = u32::MAX;
@@ -98,6 +100,7 @@ impl Core {
             incarnation: AtomicU32::new(0),
             state: AtomicU8::new(AddressState::Restarting as u8),
             registered: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
         }
     }
 
@@ -114,6 +117,14 @@ impl Core {
 
     pub(crate) fn is_registered(&self) -> bool {
         self.registered.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_listed(&self, listed: bool) {
+        self.listed.store(listed, Ordering::Relaxed);
     }
 
     /// Before the address is hosted.

@@ -25,6 +25,9 @@ pub(crate) const DISCARD_GROUP: u32 = 1 << 6;
 /// End the address.
 pub(crate) const RETIRE: u32 = 1 << 7;
 
+/// Give the memory of the queue back if it is empty.
+pub(crate) const TRIM: u32 = 1 << 8;
+
 /// The orders that concern one incarnation, and end with it.
 pub(super) const OF_AN_INCARNATION: u32 = STOP | SHUTDOWN | DRAIN | KILL;
 

@@ -513,19 +513,43 @@ impl<'h, 'q, M> Park<'h, 'q, M> {
     }
 }
 
-impl<M> Future for Park<'_, '_, M> {
+impl<M: Send + 'static> Future for Park<'_, '_, M> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
         if self.parked {
             self.tenancy.cell.queue.signal().unpark();
+            self.tenancy.trim_if_ordered();
             return Poll::Ready(());
         }
         self.parked = self.tenancy.consumer.park();
         if self.parked {
+            self.tenancy.get_listed();
+        }
+        if self.parked {
             Poll::Pending
         } else {
             Poll::Ready(())
+        }
+    }
+}
+
+impl<M: Send + 'static> Tenancy<'_, M> {
+    /// See [`crate::idle`].
+    #[inline]
+    fn get_listed(&self) {
+        let core = &self.cell.core;
+        if !core.is_listed() && self.cell.queue.holds_memory() {
+            core.set_listed(true);
+            core.system.idle_list().add(self.cell);
+        }
+    }
+
+    #[inline]
+    fn trim_if_ordered(&mut self) {
+        if self.cell.core.orders() & order::TRIM != 0 {
+            self.cell.core.take_orders(order::TRIM);
+            self.consumer.trim();
         }
     }
 }
@@ -585,6 +609,8 @@ impl Future for YieldNow {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{Failure, System};
 
@@ -598,6 +624,27 @@ mod tests {
             self.0 += n;
             Ok(())
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_actor_that_became_idle_gives_the_memory_of_its_mailbox_back() {
+        let actor = System::new("test").spawn(Small(0));
+        let holds_memory = || async {
+            // The run loop parks, and its consumer is looked at in its place.
+            tokio::task::yield_now().await;
+            actor.cell.queue.holds_memory()
+        };
+        assert!(!holds_memory().await);
+        actor.tell(1).await.unwrap();
+        assert!(holds_memory().await);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        actor.tell(2).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(holds_memory().await, "it was used since the last sweep");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!holds_memory().await);
+        actor.tell(3).await.unwrap();
+        assert!(holds_memory().await);
     }
 
     /// Tokio allocates tasks in steps of 128 bytes; up to 272 bytes of future fit into 384.

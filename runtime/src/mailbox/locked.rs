@@ -54,6 +54,10 @@ struct Weighed<T> {
 }
 
 impl<T> Locked<T> {
+    pub(super) fn holds_memory(&self) -> bool {
+        lock(&self.state).entries.capacity() > 0
+    }
+
     pub(super) fn new(config: QueueConfig<T>) -> Self {
         let QueueConfig {
             capacity,

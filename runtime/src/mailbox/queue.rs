@@ -231,6 +231,15 @@ impl<T> Queue<T> {
         self.len() == 0
     }
 
+    /// Whether there is memory that [`Consumer::trim`] could give back.
+    #[inline]
+    pub(crate) fn holds_memory(&self) -> bool {
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => fifo.holds_memory(),
+            Kind::Locked(locked) => locked.holds_memory(),
+        }
+    }
+
     pub(crate) fn signal(&self) -> &Signal {
         match &self.kind {
             Kind::Fifo { fifo, .. } => fifo.signal(),

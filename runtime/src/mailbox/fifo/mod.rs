@@ -109,6 +109,12 @@ pub(super) enum Denied {
 }
 
 impl<T> Fifo<T> {
+    /// Whether a block is allocated, as the consumer last left it.
+    #[inline]
+    pub(super) fn holds_memory(&self) -> bool {
+        !self.head_block.load(Relaxed).is_null()
+    }
+
     /// `capacity` is at least 1; `usize::MAX` is unbounded.
     pub(super) fn new(capacity: usize) -> Self {
         // Half the range is more than memory holds, and cannot overflow when added to a number.
