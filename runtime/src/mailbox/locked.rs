@@ -352,10 +352,7 @@ impl<T> LockedConsumer<'_, T> {
         self.publish();
         let Locked { signal, state, .. } = self.locked;
         signal.park();
-        let empty = {
-            let state = lock(state);
-            state.entries.is_empty() && state.waiters.is_empty()
-        };
+        let empty = lock(state).entries.is_empty();
         if !empty {
             signal.unpark();
         }

@@ -131,8 +131,8 @@ impl<T> FifoConsumer<'_, T> {
         self.publish();
         let fifo = self.fifo;
         fifo.signal.park();
-        let tail = fifo.tail.load(SeqCst);
-        let empty = position(tail) == fifo.head.load(Relaxed) && tail & WAITERS == 0;
+        // No need to look for WAITERS once more: whoever joined after `publish` looked has seen all the room there is.
+        let empty = position(fifo.tail.load(SeqCst)) == fifo.head.load(Relaxed);
         if !empty {
             fifo.signal.unpark();
         }
