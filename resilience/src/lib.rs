@@ -18,6 +18,7 @@
 //! | ask less of who refuses much | [`throttle`] |
 //! | keep to an agreed rate | [`rate`] |
 //! | give each dependency its own share of the process | [`bulkhead`] |
+//! | cut the tail of the latency by asking twice | [`hedge`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -33,6 +34,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+pub mod hedge;
 pub mod idempotency;
 pub mod limiter;
 pub mod rate;
