@@ -19,6 +19,8 @@
 //! | keep to an agreed rate | [`rate`] |
 //! | give each dependency its own share of the process | [`bulkhead`] |
 //! | cut the tail of the latency by asking twice | [`hedge`] |
+//! | give a lesser answer instead of none | [`fallback`] |
+//! | stop when nobody waits any more | [`timeout`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -34,12 +36,14 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+pub mod fallback;
 pub mod hedge;
 pub mod idempotency;
 pub mod limiter;
 pub mod rate;
 pub mod retry;
 pub mod throttle;
+pub mod timeout;
 
 mod bounds;
 mod dice;
