@@ -6,3 +6,4 @@
 pub mod processes;
 pub mod scratch;
 pub mod sim;
+pub mod supervision;

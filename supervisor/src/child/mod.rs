@@ -209,6 +209,13 @@ impl Child {
         self
     }
 
+    /// Everything that the machine knows of it at once, for tests that have it from a script.
+    #[cfg(feature = "unstable-machines")]
+    pub fn with_spec(mut self, spec: ChildSpec) -> Self {
+        self.spec = spec;
+        self
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &Arc<str> {

@@ -6,7 +6,12 @@ use treewarden_supervisor::machine::script::{Outcome, Seen, Simulation, Step, pa
 use treewarden_supervisor::machine::{AdminError, Answer, ExitCause, Status, Strategy};
 
 /// The trace of a script.
-pub(crate) fn trace(script: &str) -> String {
+///
+/// # Panics
+///
+/// If the script cannot be read.
+#[must_use]
+pub fn trace(script: &str) -> String {
     let steps = parse(script).unwrap_or_else(|error| panic!("{error} in {script}"));
     trace_with(Simulation::new(), &steps)
 }

@@ -28,7 +28,8 @@ const REASONS: [&str; 6] = ["normal", "shutdown", "killed", "panic", "error", "p
 const IDS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// A supervisor, its first children, and what happens to them.
-pub(crate) fn script(seed: u64) -> String {
+#[must_use]
+pub fn script(seed: u64) -> String {
     let mut random = Random(seed.wrapping_mul(0xD134_2543_DE82_EF95));
     let strategy = random.pick(&["one_for_one", "one_for_all", "rest_for_one", "dynamic"]);
     let dynamic = strategy == "dynamic";

@@ -12,20 +12,26 @@ use treewarden_supervisor::machine::{AutoShutdown, ChildRole, Flags, Restart, Sh
 const CLOCK_CALL: &str = "erlang:monotonic_time(1)";
 
 /// An Erlang installation with the source of its supervisor, and a folder of compiled modules.
-pub(crate) struct Erlang {
+#[derive(Debug)]
+pub struct Erlang {
     folder: PathBuf,
 }
 
 impl Drop for Erlang {
     fn drop(&mut self) {
-        // A folder that is left behind in the build directory does no harm.
+        // One that is left behind does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 impl Erlang {
     /// The installation, or `None` if there is none.
-    pub(crate) fn find() -> Option<Erlang> {
+    ///
+    /// # Panics
+    ///
+    /// If it is there, but its supervisor cannot be compiled with another clock.
+    #[must_use]
+    pub fn find() -> Option<Erlang> {
         let output = Command::new("erl")
             .args([
                 "-noshell",
@@ -41,9 +47,9 @@ impl Erlang {
         let source = fs::read_to_string(Path::new(stdlib).join("src/supervisor.erl")).ok()?;
         static FOLDERS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let unique = FOLDERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("otp-{}-{unique}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the build directory can be written");
+        let folder =
+            std::env::temp_dir().join(format!("treewarden-otp-{}-{unique}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
         assert_eq!(
             source.matches(CLOCK_CALL).count(),
             1,
@@ -59,7 +65,7 @@ impl Erlang {
             )
             .replace("supervisor:format_log", "tw_supervisor:format_log");
         fs::write(folder.join("tw_supervisor.erl"), source)
-            .expect("the build directory can be written");
+            .expect("the folder for temporary files can be written");
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("otp/tw_driver.erl");
         fs::copy(driver, folder.join("tw_driver.erl")).expect("the driver can be copied");
         let compiled = Command::new("erlc")
@@ -80,13 +86,19 @@ impl Erlang {
     }
 
     /// The traces of the scripts, in their order.
-    pub(crate) fn run(&self, scripts: &[String]) -> Vec<String> {
+    ///
+    /// # Panics
+    ///
+    /// If Erlang does not run them all.
+    #[must_use]
+    pub fn run(&self, scripts: &[String]) -> Vec<String> {
         let terms: String = scripts
             .iter()
             .enumerate()
             .map(|(number, script)| term(number, script))
             .collect();
-        fs::write(self.folder.join("scripts"), terms).expect("the build directory can be written");
+        fs::write(self.folder.join("scripts"), terms)
+            .expect("the folder for temporary files can be written");
         let status = Command::new("erl")
             .args([
                 "-noshell",

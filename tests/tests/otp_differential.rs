@@ -12,23 +12,12 @@
 //! Where `erl` is missing, traces that were recorded from the real thing are replayed (`tests/otp/recorded.txt`;
 //! written anew by `TREEWARDEN_BLESS=1`).
 //!
-//! # The differences that are meant
-//!
-//! | in OTP 25 | here | how scripts avoid it |
-//! |---|---|---|
-//! | a shutdown order waits until the start or stop that is under way is over | it interrupts a start | no shutdown while a start hangs |
-//! | a `simple_one_for_one` child that declines its restart is kept as a child without a process | it is removed, as in later OTP | dynamic children do not decline |
-//! | `which_children` lists the latest child first | in start order | the list is turned round |
-//! | escalation ends with `shutdown` | with a failure, unless `Escalation::Shutdown` is chosen | the reason is not compared |
-//! | a `simple_one_for_one` child that is terminated while it is restarting is missing from `active` ever after | the count is right | `active` is not compared for dynamic scripts in which that can happen |
-//! | a killed supervisor takes children along that do not trap exits, at once and unordered | it kills all of them and waits | no kill |
-
-mod generate;
-mod otp;
-mod ours;
+//! The differences that are meant are listed at [`treewarden_tests::supervision`].
 
 use std::fmt::Write as _;
 use std::path::Path;
+
+use treewarden_tests::supervision::{difference, generate, machine, otp};
 
 const RECORDED: &str = "otp/recorded.txt";
 const RECORDED_SCRIPTS: u64 = 150;
@@ -38,57 +27,6 @@ fn number_from_environment(name: &str, default: u64) -> u64 {
         .ok()
         .and_then(|value| value.parse().ok())
         .unwrap_or(default)
-}
-
-/// The first step in which the two traces differ.
-fn difference(script: &str, ours: &str, otp: &str) -> Option<String> {
-    let unordered = script.starts_with("supervisor dynamic");
-    let can_miscount = unordered && script.contains("hang") && script.contains("terminate");
-    let comparable = |trace: &str| match (unordered, can_miscount) {
-        (true, true) => without_active(&in_any_order(trace)),
-        (true, false) => in_any_order(trace),
-        (false, _) => trace.to_owned(),
-    };
-    let (ours, otp) = (&*comparable(ours), &*comparable(otp));
-    if ours == otp {
-        return None;
-    }
-    let mut step = "step 0";
-    for (a, b) in ours
-        .lines()
-        .chain(["(end)"])
-        .zip(otp.lines().chain(["(end)"]))
-    {
-        if a != b {
-            return Some(format!(
-                "{script}\nin {step}: ours {a:?}, OTP's {b:?}\n--- ours\n{ours}--- OTP's\n{otp}"
-            ));
-        }
-        if a.starts_with("step") {
-            step = a;
-        }
-    }
-    None
-}
-
-/// Dynamic children are stopped together, so the order in which they end means nothing.
-fn in_any_order(trace: &str) -> String {
-    let mut lines: Vec<_> = trace.lines().collect();
-    for downs in lines.chunk_by_mut(|a, b| a.starts_with("down") && b.starts_with("down")) {
-        downs.sort_unstable();
-    }
-    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
-}
-
-/// The trace without the second number of the counts.
-fn without_active(trace: &str) -> String {
-    let line = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
-        ["counts", specs, _, supervisors, workers] => {
-            format!("counts {specs} _ {supervisors} {workers}\n")
-        }
-        _ => format!("{line}\n"),
-    };
-    trace.lines().map(line).collect()
 }
 
 #[test]
@@ -110,7 +48,11 @@ fn random_scripts_agree_with_otp() {
     let traces = erlang.run(&scripts);
     let mut differing = 0;
     for (number, (script, otp)) in scripts.iter().zip(&traces).enumerate() {
-        if let Some(difference) = difference(script, &ours::trace(script), otp) {
+        if let Some(difference) = difference(
+            script,
+            ("the machine", &machine::trace(script)),
+            ("OTP", otp),
+        ) {
             differing += 1;
             if differing <= 3 {
                 println!(
@@ -142,7 +84,11 @@ fn recorded_traces_of_otp_agree() {
     for case in recorded.split("== ").skip(1) {
         let (script, otp) = case.split_once('\n').expect("a script and its trace");
         replayed += 1;
-        if let Some(difference) = difference(script, &ours::trace(script), otp) {
+        if let Some(difference) = difference(
+            script,
+            ("the machine", &machine::trace(script)),
+            ("OTP", otp),
+        ) {
             panic!("{difference}");
         }
     }
