@@ -40,6 +40,9 @@ pub(crate) trait Inbound: Send {
         payload: &[u8],
         context: Option<&WireContext<'_>>,
     ) -> Result<Option<Forwarding>, Overrun>;
+
+    /// Nothing more will come. Says so to the other side when the mailbox has everything.
+    fn close(self: Box<Self>);
 }
 
 pub(crate) struct Channel<M> {
@@ -59,6 +62,7 @@ struct State<M> {
     credit: ReceiveCredit,
     backlog: VecDeque<Waiting<M>>,
     forwarding: bool,
+    closed: bool,
 }
 
 struct Waiting<M> {
@@ -87,6 +91,7 @@ impl<M: RemoteMessage> Channel<M> {
                     credit,
                     backlog: VecDeque::new(),
                     forwarding: false,
+                    closed: false,
                 }),
             }),
             received: 0,
@@ -132,6 +137,16 @@ impl<M: RemoteMessage> Inbound for Channel<M> {
         state.forwarding = true;
         drop(state);
         Ok(Some(Box::pin(shared.clone().forward())))
+    }
+
+    fn close(self: Box<Self>) {
+        let mut state = self.shared.state.locked();
+        state.closed = true;
+        let is_empty = !state.forwarding;
+        drop(state);
+        if is_empty {
+            self.shared.say_closed();
+        }
     }
 }
 
@@ -184,13 +199,16 @@ impl<M: RemoteMessage> Shared<M> {
     /// Empties the backlog into the mailbox.
     async fn forward(self: Arc<Self>) {
         loop {
-            let next = {
+            let (next, closed) = {
                 let mut state = self.state.locked();
                 let next = state.backlog.pop_front();
                 state.forwarding = next.is_some();
-                next
+                (next, state.closed)
             };
             let Some(waiting) = next else {
+                if closed {
+                    self.say_closed();
+                }
                 return;
             };
             let telling = match waiting.context {
@@ -206,6 +224,12 @@ impl<M: RemoteMessage> Shared<M> {
                 Err(error) => self.not_told(error, waiting.sequence, waiting.bytes),
             }
         }
+    }
+
+    fn say_closed(&self) {
+        self.answering.send(&Frame::Closed {
+            channel: self.number,
+        });
     }
 
     /// The mailbox did not take a message, and will not.

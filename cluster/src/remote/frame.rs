@@ -27,7 +27,7 @@ pub const LENGTH_BYTES: usize = 4;
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1024;
 
 /// Number of kinds: the first byte of a body is below it.
-const KINDS: u8 = 18;
+const KINDS: u8 = 19;
 
 /// How far a buffer is extended at once, in bytes.
 const GROWTH_BYTES: usize = 64 * 1024;
@@ -74,6 +74,12 @@ pub enum Frame<'a> {
     },
     /// Nothing more will come on this channel.
     Close {
+        /// Which.
+        channel: u32,
+    },
+    /// What had come on a channel that was closed is with its mailbox, or refused: another may be opened for the same
+    /// actor.
+    Closed {
         /// Which.
         channel: u32,
     },

@@ -217,7 +217,14 @@ impl InboundLink<'_> {
                 version,
             } => self.open(channel, target, message, version),
             Frame::Close { channel } => match self.channels.remove(&channel) {
-                Some(_) => Ok(()),
+                Some(Some(open)) => {
+                    open.close();
+                    Ok(())
+                }
+                Some(None) => {
+                    self.answering.send(&Frame::Closed { channel });
+                    Ok(())
+                }
                 None => Err(LinkError::Rules("it closed a channel that is not open")),
             },
             Frame::Monitor { number, target } => self.monitor(number, target),
@@ -233,6 +240,7 @@ impl InboundLink<'_> {
             | Frame::Welcome { .. }
             | Frame::Confirm { .. }
             | Frame::Refuse { .. }
+            | Frame::Closed { .. }
             | Frame::Credit { .. }
             | Frame::Nack { .. }
             | Frame::OpenRefused { .. }

@@ -60,6 +60,49 @@ async fn a_slow_actor_makes_its_senders_wait_and_takes_bounded_memory() {
 }
 
 #[tokio::test]
+async fn references_that_are_made_for_one_message_each_share_credit_and_order() {
+    let (a, b, gate) = slow_pair().await;
+    let mut sent = Vec::new();
+    for number in 0..1000 {
+        if a.remote(&b, "slow").try_tell(Msg::Note(number)).is_ok() {
+            sent.push(number);
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(sent.len() < 200, "{}", sent.len());
+    gate.add_permits(10_000);
+    let slow = a.remote(&b, "slow");
+    assert_eq!(soon(slow.ask(Msg::Noted)).await, Ok(sent));
+}
+
+#[tokio::test]
+async fn channels_beyond_those_that_are_kept_are_closed_and_opened_again_in_order() {
+    const NAMES: u64 = 1200;
+    let (a, b, _) = slow_pair().await;
+    let actor = b.expose("0", Recorder::default());
+    for name in 1..NAMES {
+        b.links.expose(&name.to_string(), &actor).unwrap();
+    }
+    for number in 0..3 * NAMES {
+        let r = a.remote(&b, &(number % NAMES).to_string());
+        soon(r.tell(Msg::Note(number))).await.unwrap();
+    }
+    // An ask on each channel is behind all that was told there.
+    for name in 0..NAMES {
+        let r = a.remote(&b, &name.to_string());
+        soon(r.ask(|reply| Msg::Echo(String::new(), reply)))
+            .await
+            .unwrap();
+    }
+    let notes = soon(a.remote(&b, "0").ask(Msg::Noted)).await.unwrap();
+    assert_eq!(notes.len() as u64, 3 * NAMES);
+    for name in 0..NAMES {
+        let of_name: Vec<_> = notes.iter().filter(|n| *n % NAMES == name).collect();
+        assert!(of_name.is_sorted(), "{of_name:?}");
+    }
+}
+
+#[tokio::test]
 async fn large_messages_are_held_back_by_their_bytes() {
     let (a, b, _gate) = slow_pair().await;
     let slow = a.remote(&b, "slow");

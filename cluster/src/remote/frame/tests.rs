@@ -34,6 +34,7 @@ fn all() -> Vec<Frame<'static>> {
             version: 3,
         },
         Frame::Close { channel: 7 },
+        Frame::Closed { channel: 7 },
         Frame::Tell {
             channel: 70_000,
             payload: &[0; 100],
@@ -232,7 +233,7 @@ fn a_payload_that_claims_to_be_longer_than_its_frame_is_malformed() {
     bytes[LENGTH_BYTES + 3] = 100;
     assert_eq!(
         decoder_with(&bytes).next(BYTES_MAX),
-        Err(FrameError::Malformed { kind: 6 })
+        Err(FrameError::Malformed { kind: 7 })
     );
 }
 

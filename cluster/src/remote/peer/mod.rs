@@ -12,15 +12,16 @@
 //! * There is a link only as long as somebody wants something: the first message, ask or monitor dials. When a link is
 //!   lost, everything that depended on it is told, and the next wish dials again, after a pause that grows with failures.
 
+mod state;
+mod target;
+
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::Waker,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -29,18 +30,20 @@ use treewarden_runtime::AskError;
 use super::{
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
-    credit::SendCredit,
     error::{LinkError, RemoteAskError},
     frame::Frame,
     inbound::AROUND_PAYLOAD_BYTES,
     links::Shared,
-    message::{Exported, Outgoing, Sink, context_to_wire, error_from_wire},
+    message::error_from_wire,
     monitor::MonitorInbox,
     pipe::{Pipe, StopReceiver, StopSender},
-    place::{Place, Unsent, Waiting},
+    place::Unsent,
     sync_ext::MutexExt,
 };
 use crate::membership::NodeId;
+use state::{Aftermath, AskInFlight, Phase, State};
+
+pub(crate) use target::{Target, TargetKey};
 
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
@@ -52,81 +55,6 @@ pub(crate) struct Peer {
     links: Weak<Shared>,
     stop: StopSender,
     state: Mutex<State>,
-}
-
-struct State {
-    phase: Phase,
-    /// Of the link that is, or of the one that will be.
-    pipe: Arc<Pipe>,
-    /// Attempts in a row that failed, or links that did not live long.
-    failures: u32,
-    targets: HashMap<TargetKey, Weak<Target>>,
-    channels: HashMap<Slot, Channel>,
-    next_slot: Slot,
-    slot_of_number: HashMap<u32, Slot>,
-    next_channel_number: u32,
-    /// Channels that have senders waiting and credit left, and wait for room.
-    waiting_for_room: VecDeque<Slot>,
-    asks: HashMap<u64, AskInFlight>,
-    monitors: HashMap<u64, Arc<MonitorInbox>>,
-}
-
-enum Phase {
-    Idle,
-    Dialing,
-    Open {
-        since: Instant,
-    },
-    /// For ever.
-    Ended(Unsent),
-}
-
-/// Names a channel of one peer, over all links.
-pub(crate) type Slot = u64;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct TargetKey {
-    pub(crate) name: Arc<str>,
-    pub(crate) message: &'static str,
-    pub(crate) version: u32,
-}
-
-/// What all references to one remote actor share.
-pub(crate) struct Target {
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) key: TargetKey,
-    slot: Slot,
-}
-
-struct Channel {
-    key: TargetKey,
-    /// On the present link, if it was opened there.
-    number: Option<u32>,
-    credit: SendCredit,
-    /// Messages since it was opened.
-    sent: u64,
-    line: VecDeque<Waiting>,
-    is_waiting_for_room: bool,
-}
-
-struct AskInFlight {
-    sink: Sink,
-    channel: u32,
-    sequence: u64,
-}
-
-/// What is to be done when the lock has been released.
-#[derive(Default)]
-struct Aftermath {
-    wakers: Vec<Waker>,
-    failed: Vec<(Sink, AskError, Option<RemoteAskError>)>,
-    handed_back: Vec<Outgoing>,
-    messages_unsent: u64,
-}
-
-/// How many asks a message brings.
-fn asks_of(outgoing: &Outgoing) -> usize {
-    outgoing.replies.len()
 }
 
 impl Peer {
@@ -144,19 +72,7 @@ impl Peer {
             counters: counters.clone(),
             links,
             stop: watch::Sender::new(None),
-            state: Mutex::new(State {
-                phase: Phase::Idle,
-                pipe: Arc::default(),
-                failures: 0,
-                targets: HashMap::new(),
-                channels: HashMap::new(),
-                next_slot: 0,
-                slot_of_number: HashMap::new(),
-                next_channel_number: 0,
-                waiting_for_room: VecDeque::new(),
-                asks: HashMap::new(),
-                monitors: HashMap::new(),
-            }),
+            state: Mutex::new(State::new()),
         })
     }
 
@@ -165,26 +81,19 @@ impl Peer {
     /// The one target of this name and type.
     pub(crate) fn target(self: &Arc<Self>, key: TargetKey) -> Arc<Target> {
         let mut state = self.state.locked();
-        if let Some(target) = state.targets.get(&key).and_then(Weak::upgrade) {
+        let slot = match state.slot_of_key(&key) {
+            Some(slot) => slot,
+            None => state.add_channel(key.clone()),
+        };
+        if let Some(target) = state.channel(slot).target.upgrade() {
             return target;
         }
-        let slot = state.next_slot;
-        state.next_slot += 1;
         let target = Arc::new(Target {
             peer: self.clone(),
-            key: key.clone(),
+            key,
             slot,
         });
-        let channel = Channel {
-            key: key.clone(),
-            number: None,
-            credit: SendCredit::new(),
-            sent: 0,
-            line: VecDeque::new(),
-            is_waiting_for_room: false,
-        };
-        state.channels.insert(slot, channel);
-        state.targets.insert(key, Arc::downgrade(&target));
+        state.attach(slot, &target);
         target
     }
 
@@ -404,6 +313,13 @@ impl Peer {
                     ask.channel == channel && ask.sequence == sequence
                 });
             }
+            Frame::Closed { channel } => {
+                let mut aftermath = Aftermath::default();
+                let mut state = self.state.locked();
+                state.closed(channel, &self.config, &mut aftermath);
+                drop(state);
+                aftermath.settle(self);
+            }
             Frame::OpenRefused { channel, reason } => {
                 let note = RemoteAskError::NotOpened(reason);
                 self.fail_asks(AskError::Dead, Some(note), |ask| ask.channel == channel);
@@ -487,286 +403,8 @@ impl Peer {
     }
 }
 
-impl Target {
-    /// Sends if that is possible at once.
-    pub(crate) fn try_send(&self, outgoing: Outgoing) -> Result<(), (Unsent, Outgoing)> {
-        let peer = &self.peer;
-        let mut state = peer.state.locked();
-        if let Err(unsent) = state.can_send(self.slot, &outgoing, &peer.config) {
-            return Err((unsent, outgoing));
-        }
-        state.send(self.slot, outgoing);
-        peer.want_link(&mut state);
-        Ok(())
-    }
-
-    /// Sends, or waits in the channel's line. `None`: it was sent.
-    pub(crate) fn send(
-        &self,
-        outgoing: Outgoing,
-    ) -> Result<Option<Arc<Place>>, (Unsent, Outgoing)> {
-        let peer = &self.peer;
-        let mut state = peer.state.locked();
-        let place = match state.can_send(self.slot, &outgoing, &peer.config) {
-            Ok(()) => {
-                state.send(self.slot, outgoing);
-                None
-            }
-            Err(Unsent::Full) => {
-                let place = Place::new();
-                let waiting = Waiting {
-                    place: place.clone(),
-                    outgoing,
-                };
-                state.channel(self.slot).line.push_back(waiting);
-                state.note_waiting(self.slot);
-                Some(place)
-            }
-            Err(unsent) => return Err((unsent, outgoing)),
-        };
-        peer.want_link(&mut state);
-        Ok(place)
-    }
-
-    /// Gives up a place in the line. False: it is not there any more.
-    pub(crate) fn cancel(&self, place: &Arc<Place>) -> bool {
-        let mut state = self.peer.state.locked();
-        let line = &mut state.channel(self.slot).line;
-        let position = line
-            .iter()
-            .position(|waiting| Arc::ptr_eq(&waiting.place, place));
-        let taken = position.and_then(|position| line.remove(position));
-        drop(state);
-        let is_taken = taken.is_some();
-        if let Some(waiting) = taken {
-            waiting.outgoing.disarm();
-        }
-        is_taken
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let mut state = self.peer.state.locked();
-        if let Some(channel) = state.channels.remove(&self.slot)
-            && let Some(number) = channel.number
-        {
-            state.slot_of_number.remove(&number);
-            state.pipe.push(&Frame::Close { channel: number });
-        }
-        // Another reference may have been made between the last drop and this.
-        if let Entry::Occupied(entry) = state.targets.entry(self.key.clone())
-            && entry.get().strong_count() == 0
-        {
-            entry.remove();
-        }
-    }
-}
-
-impl State {
-    fn channel(&mut self, slot: Slot) -> &mut Channel {
-        self.channels
-            .get_mut(&slot)
-            .expect("a channel lives as long as its target")
-    }
-
-    fn has_room(&self, config: &LinkConfig) -> bool {
-        self.pipe.queued_bytes() < config.queue_bytes_max
-    }
-
-    fn can_send(
-        &mut self,
-        slot: Slot,
-        outgoing: &Outgoing,
-        config: &LinkConfig,
-    ) -> Result<(), Unsent> {
-        if let Phase::Ended(cause) = self.phase {
-            return Err(cause);
-        }
-        let asks = asks_of(outgoing);
-        if asks > 0 && self.asks.len() + asks > config.asks_max {
-            return Err(Unsent::TooManyAsks);
-        }
-        let has_room = self.has_room(config);
-        let channel = self.channel(slot);
-        if has_room && channel.line.is_empty() && channel.credit.is_left() {
-            Ok(())
-        } else {
-            Err(Unsent::Full)
-        }
-    }
-
-    fn send(&mut self, slot: Slot, outgoing: Outgoing) {
-        let Outgoing {
-            payload,
-            context,
-            replies,
-        } = outgoing;
-        let channel = self
-            .channels
-            .get_mut(&slot)
-            .expect("a channel lives as long as its target");
-        let number = *channel.number.get_or_insert_with(|| {
-            let number = self.next_channel_number;
-            self.next_channel_number += 1;
-            self.slot_of_number.insert(number, slot);
-            self.pipe.push(&Frame::Open {
-                channel: number,
-                target: &channel.key.name,
-                message: channel.key.message,
-                version: channel.key.version,
-            });
-            channel.credit = SendCredit::new();
-            channel.sent = 0;
-            number
-        });
-        match &context {
-            None => self.pipe.push(&Frame::Tell {
-                channel: number,
-                payload: &payload,
-            }),
-            Some(context) => self.pipe.push(&Frame::TellWith {
-                channel: number,
-                context: context_to_wire(context, Instant::now()),
-                payload: &payload,
-            }),
-        };
-        channel.credit.spend(payload.len());
-        let sequence = channel.sent;
-        channel.sent += 1;
-        for Exported { number: ask, sink } in replies {
-            let in_flight = AskInFlight {
-                sink,
-                channel: number,
-                sequence,
-            };
-            self.asks.insert(ask, in_flight);
-        }
-    }
-
-    /// Somebody waits on this channel: if that is for room, room will serve it.
-    fn note_waiting(&mut self, slot: Slot) {
-        let channel = self.channel(slot);
-        if channel.credit.is_left() && !channel.is_waiting_for_room {
-            channel.is_waiting_for_room = true;
-            self.waiting_for_room.push_back(slot);
-        }
-    }
-
-    /// Sends the first of a channel's line, if there is one and it has credit.
-    fn serve_one(&mut self, slot: Slot, aftermath: &mut Aftermath) -> bool {
-        let Some(channel) = self.channels.get_mut(&slot) else {
-            return false;
-        };
-        if !channel.credit.is_left() {
-            return false;
-        }
-        let Some(waiting) = channel.line.pop_front() else {
-            return false;
-        };
-        self.send(slot, waiting.outgoing);
-        aftermath.wakers.extend(waiting.place.settle(Ok(())));
-        true
-    }
-
-    /// One channel has credit again.
-    fn serve_channel(&mut self, slot: Slot, config: &LinkConfig, aftermath: &mut Aftermath) {
-        while self.has_room(config) {
-            if !self.serve_one(slot, aftermath) {
-                return;
-            }
-        }
-        if self
-            .channels
-            .get(&slot)
-            .is_some_and(|channel| !channel.line.is_empty())
-        {
-            self.note_waiting(slot);
-        }
-    }
-
-    /// The link has room again: one message of each channel in turn.
-    fn serve_those_who_wait_for_room(&mut self, config: &LinkConfig, aftermath: &mut Aftermath) {
-        while self.has_room(config) {
-            let Some(slot) = self.waiting_for_room.pop_front() else {
-                return;
-            };
-            if let Some(channel) = self.channels.get_mut(&slot) {
-                channel.is_waiting_for_room = false;
-            }
-            if self.serve_one(slot, aftermath) && !self.channel(slot).line.is_empty() {
-                self.note_waiting(slot);
-            }
-        }
-    }
-
-    /// A channel was refused: the next message opens another one. Returns how many messages went to nowhere.
-    fn close_refused(
-        &mut self,
-        number: u32,
-        config: &LinkConfig,
-        aftermath: &mut Aftermath,
-    ) -> u64 {
-        let Some(slot) = self.slot_of_number.remove(&number) else {
-            return 0;
-        };
-        self.pipe.push(&Frame::Close { channel: number });
-        let channel = self.channel(slot);
-        channel.number = None;
-        channel.credit = SendCredit::new();
-        let nacked = channel.sent;
-        self.serve_channel(slot, config, aftermath);
-        nacked
-    }
-
-    /// Takes away everything that depended on the link.
-    fn clear(&mut self, cause: Unsent, aftermath: &mut Aftermath) -> Vec<Arc<MonitorInbox>> {
-        self.slot_of_number.clear();
-        self.waiting_for_room.clear();
-        for channel in self.channels.values_mut() {
-            channel.number = None;
-            channel.credit = SendCredit::new();
-            channel.sent = 0;
-            channel.is_waiting_for_room = false;
-            for waiting in channel.line.drain(..) {
-                aftermath.handed_back.push(waiting.outgoing);
-                aftermath.wakers.extend(waiting.place.settle(Err(cause)));
-            }
-        }
-        let asks = std::mem::take(&mut self.asks);
-        let failed = asks
-            .into_values()
-            .map(|ask| (ask.sink, AskError::Disconnected, None));
-        aftermath.failed.extend(failed);
-        std::mem::take(&mut self.monitors).into_values().collect()
-    }
-}
-
-impl Aftermath {
-    fn settle(self, peer: &Peer) {
-        if self.messages_unsent > 0 {
-            peer.counters
-                .add(LinkCount::MessagesUnsent, self.messages_unsent);
-            tracing::warn!(node = %peer.id, messages = self.messages_unsent, "messages were not sent: their link was lost");
-        }
-        for outgoing in self.handed_back {
-            outgoing.disarm();
-        }
-        for (sink, error, note) in self.failed {
-            sink.fail(error, note);
-        }
-        self.wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Peer({})", self.id)
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({} on {})", self.key.name, self.peer.id)
     }
 }
