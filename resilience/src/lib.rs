@@ -21,6 +21,8 @@
 //! | cut the tail of the latency by asking twice | [`hedge`] |
 //! | give a lesser answer instead of none | [`fallback`] |
 //! | stop when nobody waits any more | [`timeout`] |
+//! | switch off what is not core while pressure is high | [`degradation`] |
+//! | do a repeated request once | [`idempotency`] |
 //!
 //! `now` is a [`std::time::Instant`]: `Instant::now()` in plain threads, `tokio::time::Instant::now().into_std()` under
 //! tokio, any fixed instant plus a duration in a simulation. A `now` older than one seen before is read as no time
@@ -36,6 +38,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+pub mod degradation;
 pub mod fallback;
 pub mod hedge;
 pub mod idempotency;
