@@ -332,7 +332,7 @@ fn loom_a_cancelled_sender_has_its_message_or_has_sent_it() {
 }
 
 #[test]
-fn loom_close_hands_waiting_senders_their_messages() {
+fn loom_close_hands_waiting_senders_their_messages_or_they_were_served() {
     check(2, &both(1), |model| {
         assert!(model.try_push(0));
         let sent = Arc::new(AtomicUsize::new(0));
@@ -342,9 +342,9 @@ fn loom_close_hands_waiting_senders_their_messages() {
                 sent.store(usize::from(model.push(1)), Ordering::SeqCst);
             })
         };
-        let mut taken = model.take(1);
-        model.queue.close();
-        join_all([sender]);
+        let closer = model.spawn(|model| model.queue.close());
+        let mut taken = model.take_what_is_there();
+        join_all([sender, closer]);
         taken.extend(model.take_what_is_there());
         assert_eq!(taken.len(), 1 + sent.load(Ordering::SeqCst));
         model.end();
