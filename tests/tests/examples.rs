@@ -77,3 +77,51 @@ fn sigterm_drains_a_web_service_before_its_tree_stops() {
     .collect();
     assert!(places.is_sorted(), "{text}");
 }
+
+/// Starts a node by hand on a port that the system chooses; the node, its address, and the command for the next one.
+fn node(arguments: &[&str]) -> (Run, String, String) {
+    let all = ["--listen", "127.0.0.1:0"].iter().chain(arguments);
+    let mut node = Run::start(env!("CARGO_BIN_EXE_node"), all);
+    let line = node.line_with(" listens on ");
+    let address = line.split([' ', ';']).nth(3).unwrap().to_string();
+    let command = node.line_with("cargo run --example node");
+    (node, address, command)
+}
+
+#[test]
+fn two_nodes_that_are_started_by_hand_greet_each_other_and_see_each_other_go() {
+    let (mut first, address, command) = node(&["--name", "first"]);
+    assert!(command.contains(&format!("--seed {address}")), "{command}");
+    let (mut second, ..) = node(&["--name", "second", "--seed", &address]);
+    first.line_with("hello first, this is second");
+    second.line_with("hello second, this is first");
+    second.line_with("greeter [actor] running");
+    second.signal("TERM");
+    assert!(second.finish().status.success());
+    first.line_with(" left");
+
+    let (mut third, ..) = node(&["--name", "third", "--seed", &address]);
+    first.line_with("hello first, this is third");
+    third.signal("KILL");
+    third.wait();
+    first.line_with(" is unreachable");
+    first.signal("INT");
+    assert!(first.finish().status.success());
+}
+
+#[test]
+fn a_node_that_cannot_be_started_says_why_in_one_line() {
+    let (_running, address, _) = node(&[]);
+    let check = |arguments: &[&str], expected: &str| {
+        let output = Run::start(env!("CARGO_BIN_EXE_node"), arguments).finish();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    };
+    check(&["--listen", &address], "is in use");
+    check(&["--listen", "somewhere"], "somewhere");
+    check(&["--listen", "0.0.0.0:0"], "not on loopback");
+    check(&["--name", "", "--listen", "127.0.0.1:0"], "name");
+    check(&["--unknown"], "--unknown");
+}

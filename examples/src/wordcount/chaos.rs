@@ -1,14 +1,18 @@
 //! What is broken, and when: [`Chaos`] and its [`Schedule`].
 //!
-//! Pure. Workers crash spread over the whole job, in turn by a panic and by an error; one node is killed at about a third
-//! of the work, while it has work in hand. To be sure of that even with a small input, chunks are handed to the victim
-//! with the order not to finish them until it is dead. Only first attempts are broken, so that the job ends.
+//! Pure. Workers crash spread over the whole job, in turn by a panic and by an error; one node is killed when about a third
+//! of the work is done, while it has work in hand. To be sure of that, chunks are handed to the victim with the order not
+//! to finish them. A short job is all handed out before a third of it is done, so there the kill is due when a third is
+//! handed out. Only first attempts are broken, so that the job ends.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Delivery, HOME, NodeIndex};
+
+/// A job of fewer chunks is short.
+const SHORT_JOB_CHUNKS: u64 = 64;
 
 /// What is broken while the job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,9 +86,11 @@ pub enum Fault {
 pub struct Schedule {
     chaos: Chaos,
     input_bytes: u64,
+    is_short: bool,
     crash_every: u64,
     victim: Option<NodeIndex>,
     sent_bytes: u64,
+    counted_bytes: u64,
     held: u64,
     is_killed: bool,
 }
@@ -95,9 +101,11 @@ impl Schedule {
         Self {
             chaos,
             input_bytes,
+            is_short: chunks < SHORT_JOB_CHUNKS,
             crash_every: (chunks / crashes.max(1)).max(2),
             victim: None,
             sent_bytes: 0,
+            counted_bytes: 0,
             held: 0,
             is_killed: false,
         }
@@ -144,9 +152,18 @@ impl Schedule {
         Fault::None
     }
 
-    /// The node to kill now, once: it is due, and the node holds at least one chunk.
-    pub fn kill(&mut self) -> Option<NodeIndex> {
-        if self.is_killed || self.held == 0 {
+    /// So much more of the input is counted.
+    pub fn counted(&mut self, input_bytes: u64) {
+        self.counted_bytes += input_bytes;
+    }
+
+    /// The node to kill now, once: it is due, and the node holds a chunk. If it had no room for one to hold until all was
+    /// handed out, it is enough that it has some, which `in_flight` tells.
+    pub fn kill(&mut self, in_flight: impl FnOnce(NodeIndex) -> usize) -> Option<NodeIndex> {
+        let victim = self.victim?;
+        let is_all_sent = self.sent_bytes >= self.input_bytes;
+        let has_work = self.held > 0 || (is_all_sent && in_flight(victim) > 0);
+        if self.is_killed || !self.is_due(self.sent_bytes) || !has_work {
             return None;
         }
         self.is_killed = true;
@@ -154,9 +171,14 @@ impl Schedule {
     }
 
     fn is_due(&self, sent_bytes: u64) -> bool {
-        self.chaos.kills_a_node()
-            && !self.is_killed
-            && sent_bytes.saturating_mul(3) >= self.input_bytes
+        let is_part = |bytes: u64, parts: u64, of: u64| {
+            u128::from(bytes) * u128::from(of) >= u128::from(self.input_bytes) * u128::from(parts)
+        };
+        let is_time = is_part(self.counted_bytes, 1, 3)
+            || (self.is_short && is_part(sent_bytes, 1, 3))
+            // The last chance to hand out something to hold.
+            || is_part(sent_bytes, 9, 10);
+        self.chaos.kills_a_node() && !self.is_killed && is_time
     }
 }
 
@@ -176,8 +198,9 @@ mod tests {
         }
     }
 
-    /// A job of `chunks` chunks of one byte on three nodes in turn; which chunks meet which fault, and when the kill is.
-    fn check(chaos: Chaos, chunks: u64) -> (Vec<(u64, Fault)>, Option<u64>) {
+    /// A job of `chunks` chunks of one byte on three nodes in turn, each counted when `window` more are sent; which chunks
+    /// meet which fault, and when the kill is.
+    fn check(chaos: Chaos, chunks: u64, window: u64) -> (Vec<(u64, Fault)>, Option<u64>) {
         let mut schedule = Schedule::new(chaos, chunks, chunks, 4);
         (0..3).for_each(|node| schedule.joined(NodeIndex(node)));
         let mut faults = Vec::new();
@@ -190,7 +213,10 @@ mod tests {
             if fault != Fault::None {
                 faults.push((chunk, fault));
             }
-            if let Some(node) = schedule.kill() {
+            if chunk >= window {
+                schedule.counted(1);
+            }
+            if let Some(node) = schedule.kill(|_| 0) {
                 assert_eq!(node, NodeIndex(2));
                 killed = Some(chunk);
                 schedule.lost(node);
@@ -201,7 +227,7 @@ mod tests {
 
     #[test]
     fn without_chaos_nothing_is_broken() {
-        assert_eq!(check(Chaos::None, 100), (vec![], None));
+        assert_eq!(check(Chaos::None, 100, 0), (vec![], None));
     }
 
     #[test]
@@ -212,19 +238,42 @@ mod tests {
             (62, Fault::Panic),
             (87, Fault::Fail),
         ];
-        assert_eq!(check(Chaos::Actors, 100), (expected, None));
+        assert_eq!(check(Chaos::Actors, 100, 0), (expected, None));
     }
 
     #[test]
-    fn the_node_that_joined_last_is_killed_at_a_third_with_a_chunk_in_hand() {
-        assert_eq!(check(Chaos::Node, 90), (vec![(29, Fault::Hold)], Some(29)));
+    fn the_node_that_joined_last_is_killed_with_a_chunk_in_hand_when_a_third_is_counted() {
+        let expected = (vec![(40, Fault::Hold)], Some(40));
+        assert_eq!(check(Chaos::Node, 90, 10), expected);
     }
 
     #[test]
-    fn a_node_is_killed_with_a_chunk_in_hand_even_if_there_is_only_one() {
-        assert_eq!(check(Chaos::Node, 1), (vec![(0, Fault::Hold)], Some(0)));
-        let (faults, killed) = check(Chaos::All, 5);
+    fn in_a_short_job_a_node_is_killed_when_a_third_is_handed_out() {
+        let expected = (vec![(9, Fault::Hold)], Some(9));
+        assert_eq!(check(Chaos::Node, 30, 30), expected);
+        let single = (vec![(0, Fault::Hold)], Some(0));
+        assert_eq!(check(Chaos::Node, 1, 1), single);
+        let (faults, killed) = check(Chaos::All, 5, 5);
         assert!(faults.len() >= 2 && killed.is_some(), "{faults:?}");
+    }
+
+    #[test]
+    fn a_job_that_is_all_handed_out_before_a_third_is_counted_still_has_its_kill() {
+        let expected = (vec![(89, Fault::Hold)], Some(89));
+        assert_eq!(check(Chaos::Node, 100, 100), expected);
+    }
+
+    #[test]
+    fn a_victim_that_never_had_room_is_killed_with_what_it_has() {
+        let mut schedule = Schedule::new(Chaos::Node, 100, 100, 1);
+        schedule.joined(NodeIndex(1));
+        for chunk in 0..100 {
+            assert_eq!(schedule.kill(|_| 8), None, "{chunk}");
+            schedule.fault(&delivery(chunk, 0, 1), 1);
+        }
+        assert_eq!(schedule.kill(|_| 0), None, "it has nothing");
+        assert_eq!(schedule.kill(|_| 8), Some(NodeIndex(1)));
+        assert_eq!(schedule.kill(|_| 8), None, "once");
     }
 
     #[test]
@@ -235,7 +284,7 @@ mod tests {
             let fault = schedule.fault(&delivery(chunk, 1, 2), 1);
             assert_eq!(fault, Fault::None);
         }
-        assert_eq!(schedule.kill(), None);
+        assert_eq!(schedule.kill(|_| 0), None);
     }
 
     #[test]
@@ -244,7 +293,7 @@ mod tests {
         schedule.joined(HOME);
         assert_eq!(schedule.prefers(1), None);
         assert_eq!(schedule.fault(&delivery(0, 0, 1), 1), Fault::None);
-        assert_eq!(schedule.kill(), None);
+        assert_eq!(schedule.kill(|_| 0), None);
     }
 
     #[test]

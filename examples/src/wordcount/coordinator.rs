@@ -314,7 +314,7 @@ impl State {
         while let Some(delivery) = self.ledger.next_delivery(first) {
             self.send(delivery);
         }
-        if let Some(node) = self.schedule.kill()
+        if let Some(node) = self.schedule.kill(|node| self.ledger.in_flight(node))
             && let Some(known) = self.peers.get(&node)
         {
             self.tell(Event::Kill {
@@ -360,6 +360,7 @@ impl State {
                 self.tally.absorb(counts)?;
                 if let Some(held) = self.held.remove(&delivery.chunk) {
                     self.counted_bytes += held.input_bytes;
+                    self.schedule.counted(held.input_bytes);
                 }
                 if self.told_at.elapsed() >= PROGRESS_INTERVAL {
                     self.told_at = Instant::now();

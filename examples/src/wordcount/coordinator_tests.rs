@@ -44,7 +44,9 @@ impl Node {
     }
 
     fn kill(&self) {
-        let Crew::Here { foreman, workers } = &self.crew;
+        let Crew::Here { foreman, workers } = &self.crew else {
+            unreachable!("all nodes are in this process");
+        };
         foreman.kill();
         workers.iter().for_each(|worker| worker.kill());
     }

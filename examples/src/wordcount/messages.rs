@@ -4,7 +4,7 @@
 //! message.
 
 use serde::{Deserialize, Serialize};
-use treewarden::runtime::Reply;
+use treewarden::{cluster::remote::RemoteMessage, runtime::Reply};
 
 use super::{blob::Blob, chaos::Fault};
 
@@ -22,11 +22,21 @@ pub enum WorkerMsg {
     },
 }
 
+impl RemoteMessage for WorkerMsg {
+    const NAME: &'static str = "wordcount/worker";
+    const VERSION: u32 = 1;
+}
+
 /// What the foreman of a node is sent.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ForemanMsg {
     /// How many workers does the node have? Their names are [`worker_name`] of 1 to that number.
     Workers(Reply<u32>),
+}
+
+impl RemoteMessage for ForemanMsg {
+    const NAME: &'static str = "wordcount/foreman";
+    const VERSION: u32 = 1;
 }
 
 /// The name of a foreman.

@@ -11,7 +11,7 @@
 //! | [`input`], [`chunk`], [`output`] | which files, how they are cut, and where the counts go |
 //! | [`ledger`], [`chaos`] | pure: where every chunk is; what is broken when |
 //! | [`messages`], [`worker`], [`crew`], [`coordinator`] | the actors, and who drives them |
-//! | [`node`], [`node_process`] | one node, and its program |
+//! | [`node`], [`neighbours`], [`node_process`] | one node, what it sees of the others, and its program |
 //! | [`protocol`], [`processes`], [`progress`], [`launcher`] | the processes, and who starts, kills and hears them |
 //! | [`cli`], [`story`], [`report`] | what a person types and sees |
 //!
@@ -27,6 +27,7 @@ pub mod input;
 pub mod launcher;
 pub mod ledger;
 pub mod messages;
+pub mod neighbours;
 pub mod node;
 pub mod node_process;
 pub mod output;

@@ -10,20 +10,33 @@
 //! The coordinator is temporary and significant: it holds the job in memory, so a new one could only begin anew. Its end
 //! ends the tree, and with it the node, and the launcher hears of it.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, oneshot};
-use treewarden::runtime::{Failure, System};
-use treewarden::supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree};
+use treewarden::{
+    cluster::{
+        Node, NodeConfig,
+        node::{Key, Preset},
+    },
+    runtime::{Failure, System},
+    supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree},
+};
 
 use super::{
     coordinator::{self, News, Peer},
     crew::Crew,
     ledger::HOME,
     messages::{FOREMAN, worker_name},
+    neighbours,
     protocol::{Event, EventSink, Job, Settings},
     worker::{Foreman, Worker},
 };
+
+/// The cluster of all word counts; their keys keep them apart.
+const CLUSTER: &str = "wordcount";
 
 /// Workers may crash so often within [`CRASH_PERIOD`], all together, before the node gives up. Chaos is not to reach it.
 const CRASHES_MAX: u32 = 100;
@@ -131,9 +144,20 @@ pub async fn run(
     stop: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let system = System::new(settings.name.clone());
+    let config = NodeConfig::new(CLUSTER, &*settings.name)
+        .listen(settings.listen)
+        .seeds(settings.seeds)
+        .key(Key::from_bytes(settings.key))
+        .preset(Preset::Local);
+    let node = Arc::new(Node::start(&system, config).await?);
+    // Before anybody can be told of this node, so that nothing is missed.
+    let membership = node.events();
+    events(Event::Listening(node.local_addr()));
+
     let (peers, heard) = mpsc::channel(PEERS_WAITING_MAX);
     let coordination = settings.job.map(|job| Coordination { job, peers: heard });
     let (tree, crew) = start(&system, settings.workers, coordination, &events).await?;
+    expose(&node, &crew)?;
     let home = News::Joined {
         name: settings.name,
         crew,
@@ -145,11 +169,25 @@ pub async fn run(
             news: home,
         })
         .await;
-    tokio::select! {
-        _ = stop => {
-            tree.shutdown().await;
-            Ok(())
-        }
+
+    let watching = neighbours::watch(&node, membership, &peers, &events);
+    let ended = tokio::select! {
+        () = watching => Err(Failure::msg("its membership ended")),
         reason = tree.wait() => Err(Failure::msg(format!("its supervision tree ended: {reason}"))),
+        _ = stop => Ok(()),
+    };
+    tree.shutdown().await;
+    node.shutdown().await;
+    ended
+}
+
+/// Lets the other nodes reach the crew.
+fn expose(node: &Node, crew: &Crew) -> Result<(), Failure> {
+    if let Crew::Here { foreman, workers } = crew {
+        node.expose(FOREMAN, foreman)?;
+        for (number, worker) in (1..).zip(workers) {
+            node.expose(&worker_name(number), worker)?;
+        }
     }
+    Ok(())
 }

@@ -1,0 +1,107 @@
+//! What a node sees of the others: membership, told to the launcher and to the coordinator.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::sync::mpsc;
+use treewarden::cluster::{
+    Node,
+    agent::Events,
+    membership::{DownReason, Event as Membership, MemberInfo, NodeId, State},
+};
+
+use super::{
+    coordinator::{News, Peer},
+    crew::Crew,
+    ledger::{HOME, NodeIndex},
+    protocol::{Event, EventSink, Standing},
+};
+
+/// Tells what becomes of the other nodes, until membership ends. `membership` is a subscription from the start on; on a
+/// node that coordinates nothing, nobody hears `peers`.
+pub async fn watch(
+    node: &Arc<Node>,
+    mut membership: Events,
+    peers: &mpsc::Sender<Peer>,
+    events: &EventSink,
+) {
+    let mut neighbours = Neighbours {
+        node,
+        known: HashMap::new(),
+        peers,
+        events,
+    };
+    for member in node.members() {
+        neighbours.joined(&member).await;
+    }
+    while let Some(event) = membership.next().await {
+        match event {
+            Membership::MemberJoined(member) => neighbours.joined(&member).await,
+            Membership::MemberSuspected { id, .. } => neighbours.is(&id, Standing::Suspect).await,
+            Membership::SuspicionRefuted { id } | Membership::MemberReachable { id } => {
+                neighbours.is(&id, Standing::Alive).await;
+            }
+            Membership::MemberUnreachable { id, .. } => {
+                neighbours.is(&id, Standing::Unreachable).await;
+            }
+            Membership::MemberDown { id, reason, .. } => {
+                let standing = match reason {
+                    DownReason::Left => Standing::Left,
+                    _ => Standing::Down,
+                };
+                neighbours.is(&id, standing).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Neighbours<'a> {
+    node: &'a Arc<Node>,
+    /// Every boot that was ever seen, by its number; a boot that is down never comes back.
+    known: HashMap<NodeId, NodeIndex>,
+    peers: &'a mpsc::Sender<Peer>,
+    events: &'a EventSink,
+}
+
+impl Neighbours<'_> {
+    async fn joined(&mut self, member: &MemberInfo) {
+        if self.known.contains_key(&member.id) || matches!(member.state, State::Down(_)) {
+            return;
+        }
+        let index = NodeIndex(HOME.0 + 1 + self.known.len());
+        self.known.insert(member.id.clone(), index);
+        self.tell(&member.id, Standing::Alive);
+        let crew = Crew::There {
+            here: self.node.clone(),
+            there: member.id.clone(),
+        };
+        let name = member.id.name.to_string();
+        self.news(index, News::Joined { name, crew }).await;
+    }
+
+    async fn is(&self, id: &NodeId, standing: Standing) {
+        let Some(&index) = self.known.get(id) else {
+            return;
+        };
+        self.tell(id, standing);
+        match standing {
+            // Still a member that works: suspicions of nodes that live are refuted all the time.
+            Standing::Suspect => {}
+            Standing::Alive => self.news(index, News::Reachable).await,
+            Standing::Unreachable => self.news(index, News::Unreachable).await,
+            Standing::Down | Standing::Left => self.news(index, News::Lost).await,
+        }
+    }
+
+    fn tell(&self, id: &NodeId, standing: Standing) {
+        (self.events)(Event::Member {
+            name: id.name.to_string(),
+            standing,
+        });
+    }
+
+    async fn news(&self, node: NodeIndex, news: News) {
+        // Nobody hears it on a node that coordinates nothing, or when the job is done.
+        let _ = self.peers.send(Peer { node, news }).await;
+    }
+}

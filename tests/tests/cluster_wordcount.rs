@@ -1,0 +1,207 @@
+//! The word count on real processes: exact whatever is killed, and nothing left behind.
+#![cfg(target_os = "linux")]
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use treewarden_examples::wordcount::{input::Input, plain};
+use treewarden_tests::{
+    processes::{Run, survivors, wait_until},
+    scratch::Scratch,
+};
+
+const WORDCOUNT: &str = env!("CARGO_BIN_EXE_wordcount");
+
+/// Text with everything that could go wrong: odd white space, bytes that are no text, files without an end of line.
+fn text(scratch: &Scratch, bytes: usize) -> PathBuf {
+    let spaces: [&[u8]; 7] = [b" ", b"\n", b"\t", b"\r\n", b"\x0b", b"\x0c", b"  \n\n"];
+    let mut content = Vec::with_capacity(bytes);
+    let mut number = 1u64;
+    while content.len() < bytes {
+        // A full-period generator (Knuth's MMIX constants): many words, some of them often.
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let pick = number >> 33;
+        match pick % 11 {
+            0 => content.extend_from_slice(b"the"),
+            1 => content.extend_from_slice(b"\xff\x00\xfe"),
+            2 => content.extend_from_slice("Bäume".as_bytes()),
+            _ => content.extend_from_slice(format!("w{}", pick % 5000).as_bytes()),
+        }
+        content.extend_from_slice(spaces[(pick >> 7) as usize % spaces.len()]);
+    }
+    let third = content.len() / 3;
+    scratch.file("in/a", &content[..third]);
+    scratch.file("in/b/one", &content[third..2 * third]);
+    scratch.file("in/b/two words", &content[2 * third..]);
+    scratch.file("in/b/.hidden", b"hidden");
+    scratch.file("in/empty", b"");
+    scratch.file("in/long", &[b'x'; 700_000]);
+    scratch.path().join("in")
+}
+
+fn arguments(words: &str, input: &Path, output: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = words.split_whitespace().map(Into::into).collect();
+    arguments.extend(["--input".into(), input.into()]);
+    arguments.extend(["--output".into(), output.into(), "--json".into()]);
+    arguments
+}
+
+fn json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|_| panic!("no report in\n{text}\n{errors}"))
+}
+
+/// What the pipeline of the specification gives, as `count<TAB>word` lines; `None` where there are no such tools.
+fn coreutils(files: &[PathBuf]) -> Option<Vec<u8>> {
+    let script = r#"for f in "$@"; do cat "$f"; echo; done |
+        tr -s ' \t\n\r\f\v' '\n' | grep -av '^$' | sort | uniq -c | sed -E 's/^ *([0-9]+) /\1\t/'"#;
+    let output = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args(files)
+        .env("LC_ALL", "C")
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    (output.status.success() && !output.stdout.is_empty()).then_some(output.stdout)
+}
+
+fn check(name: &str, flags: &str, is_right: impl FnOnce(&Value)) {
+    let scratch = Scratch::new(name);
+    let input = text(&scratch, 400_000);
+    let counts = scratch.path().join("counts");
+    let run = Run::start(WORDCOUNT, arguments(flags, &input, &counts));
+    let mark = run.mark();
+    let output = run.finish();
+    let report = json(&output);
+    assert!(output.status.success(), "{name}: {report}");
+    assert_eq!(survivors(&mark), [0; 0], "{name}: no process is left");
+
+    let files = Input::find(&[input]).unwrap().files;
+    let mut expected = Vec::new();
+    plain::count(&files)
+        .unwrap()
+        .write_to(&mut expected)
+        .unwrap();
+    let counts = fs::read(counts).unwrap();
+    assert!(counts == expected, "{name}: the counts are exact");
+    if let Some(expected) = coreutils(&files) {
+        assert!(
+            counts == expected,
+            "{name}: the counts are those of coreutils"
+        );
+    }
+    assert_eq!(report["exact"], true);
+    assert_eq!(report["files"], 5);
+    is_right(&report);
+}
+
+#[test]
+fn one_node_counts_alone() {
+    check("one", "--nodes 1 --chaos none", |report| {
+        assert_eq!(report["nodes"], 1);
+        assert_eq!(report["actor_restarts"], 0);
+        assert_eq!(report["chunks_redelivered"], 0);
+    });
+}
+
+#[test]
+fn three_nodes_count_together() {
+    check("none", "--chaos none", |report| {
+        assert_eq!(report["nodes"], 3);
+        assert_eq!(report["nodes_killed"], 0);
+        assert_eq!(report["node_down_detected_ms"], Value::Null);
+        assert_eq!(report["actor_restarts"], 0);
+    });
+}
+
+#[test]
+fn a_chunk_whose_worker_crashes_is_counted_by_another() {
+    check("actors", "--chaos actors", |report| {
+        assert!(report["actor_restarts"].as_u64() >= Some(4), "{report}");
+        assert!(report["chunks_redelivered"].as_u64() >= Some(4), "{report}");
+        assert_eq!(report["nodes_killed"], 0);
+    });
+}
+
+#[test]
+fn a_chunk_whose_node_is_killed_is_counted_by_another() {
+    check("node", "--chaos node", |report| {
+        assert_eq!(report["nodes_killed"], 1);
+        assert!(report["node_down_detected_ms"].is_u64(), "{report}");
+        assert!(report["chunks_redelivered"].as_u64() >= Some(1), "{report}");
+        assert_eq!(report["actor_restarts"], 0);
+    });
+}
+
+#[test]
+fn the_count_is_exact_while_workers_crash_and_a_node_is_killed() {
+    check("all", "--nodes 4 --chaos all", |report| {
+        assert_eq!(report["nodes"], 4);
+        assert_eq!(report["nodes_killed"], 1);
+        assert!(report["actor_restarts"].as_u64() >= Some(1), "{report}");
+        assert!(report["node_down_detected_ms"].is_u64(), "{report}");
+    });
+}
+
+/// Starts a job that takes a while, and returns it when all its processes are there.
+fn long_job(scratch: &Scratch) -> Run {
+    let input = text(scratch, 30_000_000);
+    let counts = scratch.path().join("counts");
+    let run = Run::start(WORDCOUNT, arguments("--chaos none", &input, &counts));
+    let mark = run.mark();
+    wait_until("three nodes and their launcher", || {
+        survivors(&mark).len() == 4
+    });
+    run
+}
+
+#[test]
+fn an_interrupt_stops_all_nodes_in_order_and_leaves_no_file() {
+    for signal in ["INT", "TERM"] {
+        let scratch = Scratch::new(&format!("interrupt-{signal}"));
+        let mut run = long_job(&scratch);
+        let mark = run.mark();
+        run.line_with("the work begins");
+        run.signal(signal);
+        let output = run.finish();
+        assert_eq!(output.status.code(), Some(130), "{signal}");
+        assert_eq!(survivors(&mark), [0; 0], "{signal}: no process is left");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("interrupted"), "{text}");
+        assert!(!text.contains("did not stop in time"), "{text}");
+        assert!(!scratch.path().join("counts").exists(), "{signal}");
+    }
+}
+
+#[test]
+fn a_launcher_that_is_killed_leaves_no_process_behind() {
+    let scratch = Scratch::new("sigkill");
+    let mut run = long_job(&scratch);
+    let mark = run.mark();
+    run.signal("KILL");
+    assert_eq!(run.wait().signal(), Some(9), "it did not end before");
+    wait_until("the nodes end", || survivors(&mark).is_empty());
+}
+
+#[test]
+fn a_launcher_that_is_killed_before_its_nodes_know_each_other_leaves_no_process_behind() {
+    let scratch = Scratch::new("sigkill-early");
+    let input = text(&scratch, 1000);
+    let counts = scratch.path().join("counts");
+    let mut run = Run::start(WORDCOUNT, arguments("--chaos none", &input, &counts));
+    let mark = run.mark();
+    wait_until("a node", || survivors(&mark).len() >= 2);
+    run.signal("KILL");
+    run.wait();
+    wait_until("the nodes end", || survivors(&mark).is_empty());
+}
