@@ -104,6 +104,8 @@ impl System {
             return Ok(erlang.command(variant, measurement, kind, scale));
         }
         let mut command = Command::new(env::current_exe()?);
+        // Whoever wants backtraces elsewhere does not want to measure them here.
+        command.env("RUST_BACKTRACE", "0");
         command.args([
             "--measure",
             self.name(),
