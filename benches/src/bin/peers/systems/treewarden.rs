@@ -1,14 +1,13 @@
 //! Treewarden: one message type for each actor, bounded mailboxes, `tell(..).await` and `ask`.
 
 use std::panic::panic_any;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use treewarden_runtime::host::{HostHandle, HostSpec, Life, Observer};
 use treewarden_runtime::{
-    Actor, ActorRef, AddressState, Context, ExitReason, Failure, Mailbox, Reply, SpawnOptions,
-    System,
+    Actor, ActorRef, Context, ExitReason, Failure, Init, Mailbox, Reply, SpawnOptions, System,
 };
+use treewarden_supervisor::{Child, Supervisor};
 
 use crate::goal::Goal;
 use crate::peer::{self, Payload, Peer, Tally};
@@ -114,21 +113,6 @@ impl Actor for Fragile {
     }
 }
 
-/// Starts the next incarnation after every exit.
-#[derive(Default)]
-struct Restarter {
-    child: OnceLock<HostHandle>,
-}
-
-impl Observer for Restarter {
-    fn on_life(&self, event: Life) {
-        if let (Life::Exited { .. }, Some(child)) = (event, self.child.get()) {
-            child.mark(AddressState::Restarting);
-            child.start();
-        }
-    }
-}
-
 impl Peer for Treewarden {
     type Counter<P: Payload> = ActorRef<CounterMsg<P>>;
     type Relay = ActorRef<RelayMsg>;
@@ -184,17 +168,18 @@ impl Peer for Treewarden {
     }
 
     async fn crashes(count: usize) -> Option<Vec<Duration>> {
-        let restarter = Arc::new(Restarter::default());
-        let spec = HostSpec::new("/fragile").mailbox(Mailbox::bounded(CAPACITY));
-        let make = |init: treewarden_runtime::Init<FragileMsg>| async move {
-            Ok(Some(Fragile {
-                incarnation: init.incarnation(),
-            }))
+        let make = |init: Init<FragileMsg>| async move {
+            let incarnation = init.incarnation();
+            Ok(Fragile { incarnation })
         };
-        let (fragile, child) = system()
-            .host(spec, make, restarter.clone())
-            .expect("no dispatcher is named");
-        restarter.child.get_or_init(|| child).start();
+        let child = Child::actor("fragile", make).mailbox(Mailbox::bounded(CAPACITY));
+        let tree = Supervisor::one_for_one("tree")
+            .intensity(u32::MAX, Duration::from_secs(1))
+            .child(child)
+            .start(system())
+            .await
+            .expect("the child starts");
+        let fragile = tree.actor("fragile").expect("its messages have this type");
         let mut times = Vec::with_capacity(count);
         for crash in 1..=count as u64 {
             let start = Instant::now();
