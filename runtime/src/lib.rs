@@ -65,4 +65,4 @@ pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
 pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };
-pub use tell::{Tell, TellAllError, TellError};
+pub use tell::{Tell, TellAllError, TellError, Unsent};

@@ -15,7 +15,7 @@ use crate::{
     recipient::Recipient,
     reply::Reply,
     system::System,
-    tell::{Tell, TellAllError, TellError},
+    tell::{Tell, TellAllError, TellError, tell_all},
 };
 
 /// Whether messages to an address are handled.
@@ -104,16 +104,7 @@ impl<M: Send + 'static> ActorRef<M> {
     where
         I: IntoIterator<Item = M>,
     {
-        let mut messages = messages.into_iter();
-        while let Some(message) = messages.next() {
-            if let Err(error) = self.tell(message).await {
-                return Err(TellAllError {
-                    error,
-                    rest: messages,
-                });
-            }
-        }
-        Ok(())
+        tell_all(&self.cell, messages.into_iter()).await
     }
 
     /// Asks: `question` makes the message from the [`Reply`] that the actor will answer. See [`Ask`].

@@ -4,6 +4,7 @@
 //! slot, and what is left is two words that say that it is done. Whatever else happens lies in a box, behind cold calls.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
@@ -78,12 +79,42 @@ impl<M> fmt::Debug for TellError<M> {
 
 impl<M> std::error::Error for TellError<M> {}
 
-/// Why [`ActorRef::tell_all`] ended early.
+/// How many messages of a [`ActorRef::tell_all`](crate::ActorRef::tell_all) are queued by one reservation.
+const CHUNK: usize = 64;
+
+pub(crate) async fn tell_all<M, I>(
+    cell: &Cell<M>,
+    mut messages: I,
+) -> Result<(), TellAllError<M, I>>
+where
+    M: Send + 'static,
+    I: Iterator<Item = M>,
+{
+    let mut chunk = VecDeque::new();
+    loop {
+        if chunk.is_empty() {
+            chunk.extend(messages.by_ref().take(CHUNK).map(Envelope::bare));
+            if chunk.is_empty() {
+                return Ok(());
+            }
+        }
+        cell.push_all(&mut chunk);
+        // The first for which there was no room is told alone: it waits, or learns why it is not accepted.
+        if let Some(envelope) = chunk.pop_front()
+            && let Err(error) = Tell::new(cell, envelope).await
+        {
+            let rest = Unsent { chunk, messages };
+            return Err(TellAllError { error, rest });
+        }
+    }
+}
+
+/// Why [`ActorRef::tell_all`](crate::ActorRef::tell_all) ended early.
 pub struct TellAllError<M, I> {
-    /// The message that was not accepted, and why.
+    /// The message that was not accepted, and why. Those before it were queued.
     pub error: TellError<M>,
-    /// The messages after it.
-    pub rest: I,
+    /// The messages after it, in order.
+    pub rest: Unsent<M, I>,
 }
 
 impl<M, I> fmt::Display for TellAllError<M, I> {
@@ -101,6 +132,23 @@ impl<M, I> fmt::Debug for TellAllError<M, I> {
 }
 
 impl<M, I> std::error::Error for TellAllError<M, I> {}
+
+/// The messages that a [`ActorRef::tell_all`](crate::ActorRef::tell_all) did not come to.
+pub struct Unsent<M, I> {
+    chunk: VecDeque<Envelope<M>>,
+    messages: I,
+}
+
+impl<M, I: Iterator<Item = M>> Iterator for Unsent<M, I> {
+    type Item = M;
+
+    fn next(&mut self) -> Option<M> {
+        match self.chunk.pop_front() {
+            Some(envelope) => Some(envelope.message),
+            None => self.messages.next(),
+        }
+    }
+}
 
 /// The future of [`ActorRef::tell`](crate::ActorRef::tell).
 #[must_use = "a full mailbox makes the sender wait: await it"]

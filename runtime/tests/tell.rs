@@ -68,6 +68,22 @@ async fn tell_all_keeps_the_order_and_waits_for_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tell_all_says_which_messages_were_not_accepted() {
+    let mailbox = Mailbox::bounded(3).overflow(Overflow::Refuse);
+    let (actor, log, release) = suspended(&system(), mailbox).await;
+    let error = actor.tell_all((0..100).map(Msg::Note)).await.unwrap_err();
+    assert!(matches!(error.error, TellError::Full(Msg::Note(3))));
+    let rest: Vec<_> = error
+        .rest
+        .map(|msg| matches!(msg, Msg::Note(4..)))
+        .collect();
+    assert_eq!(rest, [true; 96]);
+    release.notify_one();
+    settled(&actor).await;
+    assert_eq!(notes(&log), ["note 0", "note 1", "note 2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_mailbox_that_waits_hands_a_try_tell_back_and_makes_a_tell_wait() {
     let (actor, log, release) = suspended(&system(), Mailbox::bounded(2)).await;
     actor.try_tell(Msg::Note(1)).unwrap();

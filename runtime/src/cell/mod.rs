@@ -18,6 +18,7 @@ pub(crate) mod run;
 
 use std::{
     any::type_name,
+    collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -313,6 +314,13 @@ impl<M> Cell<M> {
                 Ok(())
             }
             Err(rejected) => Err(rejected),
+        }
+    }
+
+    /// Queues messages from the front while there is room; those that remain were not queued.
+    pub(crate) fn push_all(&self, envelopes: &mut VecDeque<Envelope<M>>) {
+        for envelope in self.queue.push_all(envelopes).displaced {
+            self.discard(envelope, DeadLetterReason::DroppedOldest);
         }
     }
 

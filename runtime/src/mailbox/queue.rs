@@ -151,7 +151,6 @@ impl<T> Queue<T> {
 
     /// Queues messages from the front as long as there is room; those that remain in `values` were not queued. Other
     /// senders' messages may come between them.
-    #[allow(dead_code, reason = "tell_all sends one by one so far")]
     pub(crate) fn push_all(&self, values: &mut VecDeque<T>) -> Batch<T> {
         match &self.kind {
             Kind::Fifo { fifo, overflow } => {
