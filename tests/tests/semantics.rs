@@ -63,3 +63,15 @@ fn every_promise_names_a_test_that_exists() {
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
 }
+
+#[test]
+fn the_example_of_the_readme_is_the_first_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let example = fs::read_to_string(root.join("examples/examples/01_hello.rs")).unwrap();
+    let code = example.split_once('\n').map(|(_title, code)| code.trim());
+    assert!(
+        readme.contains(code.unwrap()),
+        "README.md shows another program than 01_hello.rs"
+    );
+}
