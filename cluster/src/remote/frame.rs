@@ -46,13 +46,13 @@ pub enum Frame<'a> {
         /// An encoded [`Welcome`].
         #[serde(with = "raw")]
         body: &'a [u8],
-        /// See [`auth`](super::auth).
+        /// A nonce and a tag; see the handshake.
         #[serde(with = "raw")]
         proof: &'a [u8],
     },
     /// Handshake, third: the dialer's proof.
     Confirm {
-        /// See [`auth`](super::auth).
+        /// A nonce and a tag; see the handshake.
         #[serde(with = "raw")]
         proof: &'a [u8],
     },
@@ -325,7 +325,7 @@ pub enum NoAnswer {
     SelfAsk,
     /// As the runtime's error of that name: the actor had passed the ask on to a third node.
     Disconnected,
-    /// The answer is longer than the asking side reads.
+    /// The answer is longer than the asking side reads, or too many answers wait for it to read them.
     TooLarge {
         /// Its length in bytes.
         bytes: u64,

@@ -45,9 +45,10 @@ async fn a_slow_actor_makes_its_senders_wait_and_takes_bounded_memory() {
         accepted += 1;
         assert!(accepted < 1000, "nothing holds the sender back");
     }
-    // One in the handler, four in the mailbox, one window on the way or in the backlog; credit comes back in halves.
-    let held = u64::from(Window::INITIAL.messages) + 5;
-    assert!((held - 32..=held).contains(&accepted), "{accepted}");
+    // At most one in the handler, four in the mailbox, and one window on the way or in the backlog; at least the window,
+    // however slow the machine is.
+    let window = u64::from(Window::INITIAL.messages);
+    assert!((window..=window + 5).contains(&accepted), "{accepted}");
     assert!(matches!(
         slow.try_tell(Msg::Note(0)),
         Err(RemoteTellError::Full(Msg::Note(0)))
@@ -117,8 +118,8 @@ async fn large_messages_are_held_back_by_their_bytes() {
         accepted += 1;
         assert!(accepted < 1000, "nothing holds the sender back");
     }
-    // Five with the actor; 64 KiB and one message on the way or in the backlog.
-    assert!((5..=5 + 4).contains(&accepted), "{accepted}");
+    // At most five with the actor; 64 KiB and one message on the way or in the backlog.
+    assert!((4..=4 + 5).contains(&accepted), "{accepted}");
 }
 
 #[tokio::test]

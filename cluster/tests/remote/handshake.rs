@@ -119,7 +119,7 @@ async fn a_stranger_gets_no_further_than_the_handshake() {
     let world = World::default();
     let impatient = Spec {
         config: LinkConfig {
-            connect_timeout: Duration::from_millis(200),
+            connect_timeout: Duration::from_millis(1500),
             handshakes_max: 2,
             ..Spec::default().config
         },
