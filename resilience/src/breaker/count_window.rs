@@ -4,9 +4,8 @@
 //! slots whenever no thread is in between, however the threads interleave, and never drift. A success that replaces a
 //! success changes neither: in a healthy service a call costs one addition to the cursor and one load.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
-
 use super::padded::Padded;
+use super::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
 use super::window::{Counts, Outcome};
 
 /// An empty slot; otherwise [`USED`], with [`FAILED`] and [`SLOW`] added.

@@ -8,16 +8,16 @@
 //! - Listeners are called after the lock is released.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::padded::Padded;
 use super::permit::{Permit, Role};
+use super::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{Mutex, lock};
 use super::window::{Counts, Outcome, Window};
 use super::word::Word;
 use super::{BreakerConfig, Cause, State, Transition};
-use crate::sync_ext::MutexExt;
 
 /// A circuit breaker, shared by reference. Built by [`BreakerConfig::build`].
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Breaker {
             config,
             window,
             epoch: OnceLock::new(),
-            round: Mutex::default(),
+            round: Mutex::new(Round::default()),
         }
     }
 
@@ -280,7 +280,7 @@ impl Breaker {
         change: impl FnOnce(Word, &mut Round) -> Option<(Word, Cause)>,
     ) {
         let transition = {
-            let mut round = self.round.locked();
+            let mut round = lock(&self.round);
             let before = self.load();
             let Some((after, cause)) = change(before, &mut round) else {
                 return;
@@ -288,7 +288,8 @@ impl Breaker {
             if after.state() == State::Closed {
                 self.window.clear();
             }
-            self.word.store(after.0, Ordering::Release);
+            // An exchange and not a store: it takes its place in one order with the exchanges of permits.
+            self.word.swap(after.0, Ordering::AcqRel);
             round.transitions += 1;
             Transition {
                 number: round.transitions,

@@ -46,6 +46,7 @@ mod padded;
 mod permit;
 #[cfg(feature = "tokio")]
 mod shell;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod time_window;

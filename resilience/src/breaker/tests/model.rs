@@ -205,6 +205,7 @@ fn it_never_admits_a_probe_early_however_the_instants_fall_within_milliseconds()
     for_seeds(2000, |random| {
         let wait = ms(1 + random.below(50));
         let breaker = BreakerConfig::default()
+            .last_time(ms(1000))
             .min_calls(1)
             .open_for(wait)
             .build()
