@@ -60,7 +60,8 @@ impl RetryConfig {
     }
 
     /// Time for each attempt: 1 ms to 24 hours. An attempt that takes longer is dropped, and counts as
-    /// [`Class::MaybeHandled`](super::Class::MaybeHandled).
+    /// [`Class::MaybeHandled`](super::Class::MaybeHandled). A breaker inside the attempt learns nothing from it: give the call a time-out of
+    /// its own there.
     #[must_use]
     pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
         self.attempt_timeout = Some(attempt_timeout);

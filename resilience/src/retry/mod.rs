@@ -13,6 +13,8 @@
 //! The wait is that of the [`backoff`](crate::backoff); a server's "retry after" is added to it, so that callers who were told the same
 //! do not return together.
 //!
+//! Refusals of the other policies classify themselves: [`Failed`] is made from each of them.
+//!
 //! **Defaults.** 3 attempts, 30 s for all of them, no time-out for a single one, default backoff, no budget, not idempotent.
 //!
 //! **When not to use it.** Below a caller that retries itself (retry at one layer, or share a budget). Against a dependency
@@ -48,6 +50,7 @@ mod class;
 mod config;
 mod error;
 mod machine;
+mod refusals;
 #[cfg(feature = "tokio")]
 mod shell;
 #[cfg(test)]
