@@ -212,7 +212,10 @@ async fn run(
         let deadline = progress.deadline();
         let (node, heard) = tokio::select! {
             heard = fleet.hear() => heard,
-            () = sleep_until(deadline) => return Err(progress.overdue().into()),
+            () = sleep_until(deadline) => match progress.is_complete() {
+                true => break,
+                false => return Err(progress.overdue().into()),
+            },
         };
         let order = match heard {
             Heard::Event(event) => progress.on_event(node, event)?,

@@ -36,10 +36,7 @@ pub async fn watch(
     while let Some(event) = membership.next().await {
         match event {
             Membership::MemberJoined(member) => neighbours.joined(&member).await,
-            Membership::MemberSuspected { id, .. } => neighbours.is(&id, Standing::Suspect).await,
-            Membership::SuspicionRefuted { id } | Membership::MemberReachable { id } => {
-                neighbours.is(&id, Standing::Alive).await;
-            }
+            Membership::MemberReachable { id } => neighbours.is(&id, Standing::Back).await,
             Membership::MemberUnreachable { id, .. } => {
                 neighbours.is(&id, Standing::Unreachable).await;
             }
@@ -50,6 +47,7 @@ pub async fn watch(
                 };
                 neighbours.is(&id, standing).await;
             }
+            // Suspicions of nodes that live are refuted all the time, and change nothing.
             _ => {}
         }
     }
@@ -70,7 +68,7 @@ impl Neighbours<'_> {
         }
         let index = NodeIndex(HOME.0 + 1 + self.known.len());
         self.known.insert(member.id.clone(), index);
-        self.tell(&member.id, Standing::Alive);
+        self.tell(&member.id, Standing::Joined);
         let crew = Crew::There {
             here: self.node.clone(),
             there: member.id.clone(),
@@ -85,9 +83,8 @@ impl Neighbours<'_> {
         };
         self.tell(id, standing);
         match standing {
-            // Still a member that works: suspicions of nodes that live are refuted all the time.
-            Standing::Suspect => {}
-            Standing::Alive => self.news(index, News::Reachable).await,
+            Standing::Joined => {}
+            Standing::Back => self.news(index, News::Reachable).await,
             Standing::Unreachable => self.news(index, News::Unreachable).await,
             Standing::Down | Standing::Left => self.news(index, News::Lost).await,
         }

@@ -24,6 +24,10 @@ const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the survivors may take to notice a death, when everything is counted.
 const DETECTION_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// How long the other survivors may take when the first has declared the node down. It is only for the story: one that
+/// was itself taken for dead meanwhile has nothing to tell.
+const AGREEMENT_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// The node of the coordinator.
 const COORDINATOR: usize = 0;
 
@@ -104,6 +108,12 @@ pub struct Victim {
     seen_down_by: BTreeSet<usize>,
 }
 
+impl Victim {
+    fn agreement_ends(&self) -> Option<Instant> {
+        Some(self.killed_at + self.down_after? + AGREEMENT_TIME_MAX)
+    }
+}
+
 /// What the launcher knows of a running job.
 #[derive(Debug)]
 pub struct Progress<W> {
@@ -166,22 +176,32 @@ impl<W: Write> Progress<W> {
         &mut self.story
     }
 
-    /// Whether the result is there and, if a node was killed, all survivors have declared it down.
+    /// Whether the result is there and, if a node was killed, a survivor has declared it down and the others had the time
+    /// to do the same.
     pub fn is_complete(&self) -> bool {
         let is_noticed = match &self.victim {
             None => true,
-            Some(victim) => victim.seen_down_by.len() + self.ended.len() >= self.nodes as usize,
+            Some(victim) => {
+                let all_know = victim.seen_down_by.len() + self.ended.len() >= self.nodes as usize;
+                let enough = victim.agreement_ends();
+                victim.down_after.is_some()
+                    && (all_know || enough.is_some_and(|enough| Instant::now() >= enough))
+            }
         };
         self.done.is_some() && is_noticed
     }
 
-    /// When something is wrong if nothing is heard until then.
+    /// When the job is complete, or something is wrong, if nothing is heard until then.
     pub fn deadline(&self) -> Instant {
         let (_, since, max) = self.waits_for();
-        since + max
+        let agreement = self.victim.as_ref().and_then(Victim::agreement_ends);
+        match (self.done, agreement) {
+            (Some(done), Some(agreement)) => agreement.max(done),
+            _ => since + max,
+        }
     }
 
-    /// What is wrong after the [`deadline`](Self::deadline).
+    /// What is wrong if the job is not complete at the [`deadline`](Self::deadline).
     pub fn overdue(&self) -> JobError {
         let (what, _, waited) = self.waits_for();
         JobError::Overdue { what, waited }
@@ -339,15 +359,16 @@ impl<W: Write> Progress<W> {
                 ));
             }
             // What the coordinator sees stands for all while all is well.
-            (Standing::Alive, _) if observer == COORDINATOR => {
+            (Standing::Joined, _) if observer == COORDINATOR => {
                 self.story.tell(format_args!("{name} joined"));
             }
+            (Standing::Back, _) => self.story.tell(format_args!("{from} reaches {name} again")),
             (Standing::Unreachable | Standing::Down, None) => {
                 self.story.tell(format_args!(
                     "{from} sees {name} {standing}, and nobody killed it"
                 ));
             }
-            (Standing::Alive | Standing::Suspect | Standing::Left, _) => {}
+            (Standing::Joined | Standing::Left, _) => {}
         }
     }
 
@@ -450,6 +471,20 @@ mod tests {
             (ms(victim.unreachable_after), ms(victim.down_after)),
             (500, 750)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_survivor_that_has_nothing_to_tell_is_not_waited_for_much_longer() {
+        let mut progress = progress();
+        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        progress.on_kill(2, 4711, 4, Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        feed(&mut progress, 1, member("node-3", Standing::Down));
+        finish(&mut progress);
+        assert!(!progress.is_complete());
+        assert_eq!(progress.deadline() - Instant::now(), AGREEMENT_TIME_MAX);
+        tokio::time::advance(AGREEMENT_TIME_MAX).await;
+        assert!(progress.is_complete());
     }
 
     #[tokio::test(start_paused = true)]

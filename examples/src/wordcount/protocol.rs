@@ -76,10 +76,10 @@ impl Job {
 /// What one node thinks of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// It takes part.
-    Alive,
-    /// It has not answered lately.
-    Suspect,
+    /// It takes part from now on.
+    Joined,
+    /// It can be reached again.
+    Back,
     /// It cannot be reached, and might still be alive.
     Unreachable,
     /// It is declared dead, for good.
@@ -91,8 +91,8 @@ pub enum Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Alive => "alive",
-            Self::Suspect => "suspect",
+            Self::Joined => "joined",
+            Self::Back => "back",
             Self::Unreachable => "unreachable",
             Self::Down => "down",
             Self::Left => "left",
