@@ -413,17 +413,44 @@ fn take_next<A: Actor>(
         let is_drained = orders & order::DRAIN != 0 && cell.queue.is_empty();
         return (if is_drained { Next::End } else { Next::Park }, None);
     };
-    if let Some(reason) = context
-        .as_deref()
-        .and_then(|context| not_to_be_handled(context, cell.core.incarnation()))
-    {
-        cell.discard(Envelope { message, context }, reason);
-        return (Next::PassOver, None);
-    }
+    let message = match context {
+        context @ None => {
+            // Most messages have none. Then nothing is to be checked or stored, and no destructor to be called.
+            if cx.message.is_some() {
+                cx.message = None;
+            }
+            std::mem::forget(context);
+            message
+        }
+        Some(context) => match admit(cell, cx, message, context) {
+            Some(message) => message,
+            None => return (Next::PassOver, None),
+        },
+    };
     cell.core.begin_handling();
     cx.in_handler = Some(A::label(&message));
-    cx.message = context;
     (Next::Handle, Some(message))
+}
+
+/// The message, if it is still to be handled; its context is put where the handler finds it.
+#[cold]
+fn admit<A: Actor>(
+    cell: &Cell<A::Msg>,
+    cx: &mut Context<A>,
+    message: A::Msg,
+    context: Box<MessageContext>,
+) -> Option<A::Msg> {
+    match not_to_be_handled(&context, cell.core.incarnation()) {
+        None => {
+            cx.message = Some(context);
+            Some(message)
+        }
+        Some(reason) => {
+            let context = Some(context);
+            cell.discard(Envelope { message, context }, reason);
+            None
+        }
+    }
 }
 
 /// The handler's future, with its surroundings.

@@ -94,10 +94,10 @@ impl Signal {
     /// Wakes the consumer's task whether parked or not: for control that must reach a consumer whose handler is
     /// suspended.
     pub(crate) fn wake(&self) {
-        // Cloned, because a waker may run its task on the spot, and that would lock again.
-        let waker = lock(&self.waker).clone();
-        if let Some(waker) = waker {
-            waker.wake();
+        // Under the lock, which spares a clone and its drop. The task is tokio's or a parked thread's, and neither is polled
+        // by its waker.
+        if let Some(waker) = &*lock(&self.waker) {
+            waker.wake_by_ref();
         }
     }
 }
