@@ -17,6 +17,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use treewarden_supervisor::machine::PlantedBug;
 use treewarden_tests::supervision::{difference, generate, machine, otp};
 
 const RECORDED: &str = "otp/recorded.txt";
@@ -93,4 +94,22 @@ fn recorded_traces_of_otp_agree() {
         }
     }
     assert_eq!(replayed, RECORDED_SCRIPTS);
+}
+
+/// The tester tested: a machine with a plausible mistake does not agree with what was recorded of OTP.
+#[test]
+fn planted_bugs_are_caught() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(RECORDED);
+    let recorded = std::fs::read_to_string(&path).expect("the recording is there");
+    for bug in PlantedBug::ALL {
+        let mut caught = 0;
+        for case in recorded.split("== ").skip(1) {
+            let (script, otp) = case.split_once('\n').expect("a script and its trace");
+            let trace = machine::trace_with_bug(script, bug);
+            caught +=
+                u32::from(difference(script, ("the machine", &trace), ("OTP", otp)).is_some());
+        }
+        println!("{bug:?}: {caught} scripts differ");
+        assert!(caught > 0, "{bug:?} is not caught");
+    }
 }

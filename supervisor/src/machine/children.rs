@@ -72,6 +72,8 @@ pub struct Child<H, R> {
     pub(crate) restarts: u64,
     pub(crate) failures_in_a_row: u32,
     pub(crate) started_at: Duration,
+    /// Whether this incarnation did not start in time: whatever it says now, it will be dead.
+    pub(crate) is_start_overdue: bool,
     /// Why the incarnation ended, while the status is `Ended`.
     pub(crate) ended_with: Option<R>,
     /// The end of the backoff, while the status is `Restarting`.
@@ -250,6 +252,7 @@ impl<H, R> Children<H, R> {
             restarts: 0,
             failures_in_a_row: 0,
             started_at: Duration::ZERO,
+            is_start_overdue: false,
             ended_with: None,
             backoff_timer: None,
         });

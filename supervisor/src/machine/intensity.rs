@@ -46,6 +46,8 @@ impl Default for Intensity {
 pub(crate) struct RestartLog {
     intensity: Intensity,
     restarts_oldest_first: VecDeque<Duration>,
+    /// A [planted bug](super::planted): never set but by tests of the tests.
+    is_window_exclusive: bool,
 }
 
 impl RestartLog {
@@ -53,7 +55,13 @@ impl RestartLog {
         RestartLog {
             intensity,
             restarts_oldest_first: VecDeque::new(),
+            is_window_exclusive: false,
         }
+    }
+
+    #[cfg(feature = "unstable-machines")]
+    pub(crate) fn excludes_oldest_instant(&mut self, exclusive: bool) {
+        self.is_window_exclusive = exclusive;
     }
 
     /// Logs a restart at `now`; false when that exceeds the limit.
@@ -62,11 +70,9 @@ impl RestartLog {
         let (now, period) = (self.measured(now), self.measured(period));
         // Before a whole period has passed since the epoch nothing is old enough to be forgotten.
         if let Some(oldest_kept) = now.checked_sub(period) {
-            while self
-                .restarts_oldest_first
-                .front()
-                .is_some_and(|at| *at < oldest_kept)
-            {
+            let is_exclusive = self.is_window_exclusive;
+            let is_old = |at: &Duration| *at < oldest_kept || (is_exclusive && *at == oldest_kept);
+            while self.restarts_oldest_first.front().is_some_and(is_old) {
                 self.restarts_oldest_first.pop_front();
             }
         }

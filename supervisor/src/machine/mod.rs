@@ -28,6 +28,7 @@ mod command;
 mod event;
 mod flags;
 mod intensity;
+mod planted;
 mod reason;
 mod restart;
 mod restarting;
@@ -49,6 +50,8 @@ pub use command::{
 pub use event::{CallId, Event, Request, Target};
 pub use flags::{Escalation, Flags};
 pub use intensity::{Intensity, Resolution};
+#[cfg(feature = "unstable-machines")]
+pub use planted::PlantedBug;
 pub use reason::{ExitClass, Reason};
 pub use restart::{Restart, Verdict};
 pub use shutdown::Shutdown;

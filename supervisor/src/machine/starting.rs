@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::planted::PlantedBug;
 use super::supervisor::{Activity, DeadlinePurpose};
 use super::{
     AdminError, Answer, ChildKey, Command, ExitCause, Machine, Mark, Reason, Report, Restart,
@@ -32,6 +33,9 @@ impl<H, R: Reason> Machine<H, R> {
         match next {
             Some(starting) => {
                 self.activity = Activity::StartGroup { starting };
+                if self.has_bug(PlantedBug::GroupCountsForEachChild) {
+                    self.restart_log.admits(now);
+                }
                 if let Some(child) = self.visit(starting) {
                     child.restarts += u64::from(child.generation > 0);
                 }
@@ -41,11 +45,19 @@ impl<H, R: Reason> Machine<H, R> {
         }
     }
 
+    fn next_in_group(&self, key: ChildKey) -> Option<ChildKey> {
+        match self.has_bug(PlantedBug::GroupStartsInReverse) {
+            true => self.children.earlier(key),
+            false => self.children.later(key),
+        }
+    }
+
     /// Commands the start of the next incarnation.
     pub(super) fn start(&mut self, key: ChildKey, now: Duration) {
         self.children.set_status(key, Status::Starting);
         let Some(child) = self.visit(key) else { return };
         child.generation += 1;
+        child.is_start_overdue = false;
         let (generation, timeout) = (child.generation, child.spec.start_timeout);
         self.command(Command::Start {
             child: key,
@@ -58,8 +70,11 @@ impl<H, R: Reason> Machine<H, R> {
 
     pub(super) fn handle_started(&mut self, key: ChildKey, generation: u64, now: Duration) {
         let Some(child) = self.visit(key) else { return };
-        // A child that was told to stop while it started may still say that it has started. Its exit follows.
-        if child.generation != generation || child.status() != Status::Starting {
+        // A child that was told to end while it started may still say that it has started. Its exit follows.
+        if child.generation != generation
+            || child.status() != Status::Starting
+            || child.is_start_overdue
+        {
             return;
         }
         child.started_at = now;
@@ -69,7 +84,7 @@ impl<H, R: Reason> Machine<H, R> {
         self.report(key, Report::Started { id, generation });
         match self.activity {
             Activity::StartAll { .. } => self.start_all_from(self.children.later(key), now),
-            Activity::StartGroup { .. } => self.start_group_from(self.children.later(key), now),
+            Activity::StartGroup { .. } => self.start_group_from(self.next_in_group(key), now),
             Activity::StartForCall { call, .. } => {
                 self.activity = Activity::Idle;
                 self.reply(call, Ok(Answer::Started(key)));

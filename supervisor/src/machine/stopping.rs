@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::planted::PlantedBug;
 use super::supervisor::{Activity, AfterGroupStop, Deadline, DeadlinePurpose};
 use super::{
     AdminError, Answer, ChildKey, Command, ExitCause, ExitClass, Machine, Mark, Reason, Report,
@@ -209,6 +210,7 @@ impl<H, R: Reason> Machine<H, R> {
         match then {
             AfterGroupStop::Start => {
                 let first = match self.flags.strategy {
+                    _ if self.has_bug(PlantedBug::GroupStartsInReverse) => self.children.last(),
                     Strategy::RestForOne => Some(origin),
                     _ => self.children.first(),
                 };
@@ -237,10 +239,10 @@ impl<H, R: Reason> Machine<H, R> {
 
     /// Temporary children are not started again, so they leave; the others wait for their turn.
     fn await_group(&mut self, key: ChildKey) {
-        if self
+        let leaves = self
             .visit(key)
-            .is_some_and(|child| child.spec.restart == Restart::Temporary)
-        {
+            .is_some_and(|child| child.spec.restart == Restart::Temporary);
+        if leaves && !self.has_bug(PlantedBug::TemporaryVictimsStay) {
             self.remove_child(key);
         } else {
             self.children.set_status(key, Status::AwaitingGroup);
@@ -495,7 +497,10 @@ impl<H, R: Reason> Machine<H, R> {
                     },
                 );
             }
-            DeadlinePurpose::Start => true,
+            DeadlinePurpose::Start => {
+                child.is_start_overdue = true;
+                true
+            }
             DeadlinePurpose::Stop => false,
         };
         self.report(

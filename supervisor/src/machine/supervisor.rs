@@ -7,6 +7,7 @@ use super::backoff::Random;
 use super::children::Children;
 use super::command::TimerSubject;
 use super::intensity::RestartLog;
+use super::planted::PlantedBug;
 use super::{
     AdminError, Answer, CallId, Child, ChildCounts, ChildKey, ChildSpec, Command, Event, ExitCause,
     Flags, Reason, Report, Request, SpecError, Status, Strategy, Timer,
@@ -29,6 +30,8 @@ pub struct Machine<H, R> {
     commands: VecDeque<Command<Leaving, R>>,
     timers_set: u64,
     children_visited: u64,
+    #[cfg(feature = "unstable-machines")]
+    pub(super) planted: Option<super::planted::PlantedBug>,
 }
 
 /// What the supervisor does just now. Each variant that names a child waits for an event of that child.
@@ -138,6 +141,8 @@ impl<H, R: Reason> Machine<H, R> {
             commands: VecDeque::new(),
             timers_set: 0,
             children_visited: 0,
+            #[cfg(feature = "unstable-machines")]
+            planted: None,
             flags,
         }
     }
@@ -310,6 +315,10 @@ impl<H, R: Reason> Machine<H, R> {
                         c.generation == generation && c.status() == Status::Restarting
                     };
                     if self.visit(child).is_some_and(is_current) {
+                        if self.has_bug(PlantedBug::RetryIsNotCounted) {
+                            self.attempt_restart(child, now);
+                            continue;
+                        }
                         self.restart_or_give_up(child, now);
                     }
                 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use treewarden_supervisor::machine::script::{Outcome, Seen, Simulation, Step, parse};
-use treewarden_supervisor::machine::{AdminError, Answer, ExitCause, Status, Strategy};
+use treewarden_supervisor::machine::{AdminError, Answer, ExitCause, PlantedBug, Status, Strategy};
 
 /// The trace of a script.
 ///
@@ -14,6 +14,17 @@ use treewarden_supervisor::machine::{AdminError, Answer, ExitCause, Status, Stra
 pub fn trace(script: &str) -> String {
     let steps = parse(script).unwrap_or_else(|error| panic!("{error} in {script}"));
     trace_with(Simulation::new(), &steps)
+}
+
+/// The trace of a script with a bug in the machine.
+///
+/// # Panics
+///
+/// If the script cannot be read.
+#[must_use]
+pub fn trace_with_bug(script: &str, bug: PlantedBug) -> String {
+    let steps = parse(script).unwrap_or_else(|error| panic!("{error} in {script}"));
+    trace_with(Simulation::with_bug(bug), &steps)
 }
 
 fn trace_with(mut simulation: Simulation, steps: &[Step]) -> String {

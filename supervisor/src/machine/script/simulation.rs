@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{ChildLine, Fate, ScriptError, Step, parse};
 use crate::machine::{
     AdminError, Answer, CallId, ChildKey, Command, Event, ExitCause, ExitClass, Flags, Machine,
-    Reason, Report, Request, Status, Strategy, Target, Timer,
+    PlantedBug, Reason, Report, Request, Status, Strategy, Target, Timer,
 };
 
 /// The exit reasons of scripts.
@@ -66,6 +66,9 @@ impl Reason for Outcome {
     }
 }
 
+/// How much may follow from one event without time passing; a machine that is right never gets there.
+const HAPPENINGS_MAX: u32 = 1_000;
+
 /// What the simulation keeps with each child: its name.
 pub type Handle = Arc<str>;
 
@@ -84,6 +87,9 @@ pub struct Simulation {
     calls_made: u64,
     transcript: Vec<String>,
     seen: Vec<Seen>,
+    planted: Option<PlantedBug>,
+    /// The machine did not come to rest, so nothing happens any more.
+    is_wild: bool,
 }
 
 /// What anybody outside the supervisor can see of it: enough to compare it with another one.
@@ -114,7 +120,20 @@ impl Simulation {
             calls_made: 0,
             transcript: Vec::new(),
             seen: Vec::new(),
+            planted: None,
+            is_wild: false,
         }
+    }
+
+    /// The same with a bug in the machine, to test the tests.
+    #[must_use]
+    pub fn with_bug(bug: PlantedBug) -> Self {
+        let mut simulation = Simulation {
+            planted: Some(bug),
+            ..Simulation::new()
+        };
+        simulation.machine.plant(Some(bug));
+        simulation
     }
 
     /// Runs a whole script and returns the transcript: each step, and the commands that it caused.
@@ -173,6 +192,7 @@ impl Simulation {
         match step {
             Step::Supervisor(flags) => {
                 self.machine = Machine::new(flags.clone(), 0);
+                self.machine.plant(self.planted);
                 self.begun = false;
             }
             Step::Begin(children) => {
@@ -286,7 +306,16 @@ impl Simulation {
     /// Lets something happen, and the children react to what the machine commands.
     fn happen(&mut self, event: Happening) {
         let mut happenings = VecDeque::from([event]);
+        let mut happened = 0;
         while let Some(event) = happenings.pop_front() {
+            happened += 1;
+            if happened > HAPPENINGS_MAX {
+                self.note("  and so on");
+                self.is_wild = true;
+            }
+            if self.is_wild {
+                return;
+            }
             if let Event::Exited { child, reason, .. } = &event {
                 self.seen.push(Seen::Down(self.id(*child), *reason));
             }
