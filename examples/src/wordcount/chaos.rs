@@ -1,9 +1,9 @@
 //! What is broken, and when: [`Chaos`] and its [`Schedule`].
 //!
 //! Pure. Workers crash spread over the whole job, in turn by a panic and by an error; one node is killed when about a third
-//! of the work is done, while it has work in hand. To be sure of that, chunks are handed to the victim with the order not
-//! to finish them. A short job is all handed out before a third of it is done, so there the kill is due when a third is
-//! handed out. Only first attempts are broken, so that the job ends.
+//! of the work is done, while it has work in hand. To be sure of that, one chunk is handed to the victim with the order
+//! not to finish it: just before in a long job, and at the beginning of a short one, which may be all handed out before a
+//! third of it is done. Only first attempts are broken, so that the job ends.
 
 use std::{fmt, str::FromStr};
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Delivery, HOME, NodeIndex};
 
-/// A job of fewer chunks is short.
-const SHORT_JOB_CHUNKS: u64 = 64;
+/// A job with less input is short.
+const SHORT_JOB_BYTES: u64 = 16 << 20;
 
 /// What is broken while the job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,12 +86,11 @@ pub enum Fault {
 pub struct Schedule {
     chaos: Chaos,
     input_bytes: u64,
-    is_short: bool,
     crash_every: u64,
     victim: Option<NodeIndex>,
     sent_bytes: u64,
     counted_bytes: u64,
-    held: u64,
+    is_holding: bool,
     is_killed: bool,
 }
 
@@ -101,19 +100,18 @@ impl Schedule {
         Self {
             chaos,
             input_bytes,
-            is_short: chunks < SHORT_JOB_CHUNKS,
             crash_every: (chunks / crashes.max(1)).max(2),
             victim: None,
             sent_bytes: 0,
             counted_bytes: 0,
-            held: 0,
+            is_holding: false,
             is_killed: false,
         }
     }
 
-    /// A node takes part. The last one to do so before the kill is the victim, if it is not the coordinator's.
+    /// A node takes part. The last one to do so before it is time is the victim, if it is not the coordinator's.
     pub fn joined(&mut self, node: NodeIndex) {
-        if node != HOME && self.held == 0 {
+        if node != HOME && !self.is_holding {
             self.victim = Some(node);
         }
     }
@@ -122,16 +120,14 @@ impl Schedule {
     pub fn lost(&mut self, node: NodeIndex) {
         if self.victim == Some(node) {
             self.victim = None;
+            self.is_holding = false;
         }
     }
 
     /// The node to which the next chunk, of `input_bytes` bytes, is to go, so that it holds something when it is killed.
     pub fn prefers(&self, input_bytes: u64) -> Option<NodeIndex> {
-        if self.is_due(self.sent_bytes + input_bytes) && self.held == 0 {
-            self.victim
-        } else {
-            None
-        }
+        self.victim
+            .filter(|_| self.is_time_to_hold(self.sent_bytes + input_bytes))
     }
 
     /// What is to happen with this delivery of a chunk of `input_bytes` bytes. Called once for each delivery.
@@ -140,8 +136,9 @@ impl Schedule {
             return Fault::None;
         }
         self.sent_bytes += input_bytes;
-        if Some(delivery.worker.node) == self.victim && self.is_due(self.sent_bytes) {
-            self.held += 1;
+        let is_for_victim = Some(delivery.worker.node) == self.victim;
+        if is_for_victim && self.is_time_to_hold(self.sent_bytes) {
+            self.is_holding = true;
             return Fault::Hold;
         }
         let number = delivery.chunk.0;
@@ -157,28 +154,30 @@ impl Schedule {
         self.counted_bytes += input_bytes;
     }
 
-    /// The node to kill now, once: it is due, and the node holds a chunk. If it had no room for one to hold until all was
-    /// handed out, it is enough that it has some, which `in_flight` tells.
-    pub fn kill(&mut self, in_flight: impl FnOnce(NodeIndex) -> usize) -> Option<NodeIndex> {
+    /// The node to kill now, once: it holds a chunk, and a third of the input is counted, or all that is not on this node,
+    /// which `is_all_that_is_left` tells.
+    pub fn kill(
+        &mut self,
+        is_all_that_is_left: impl FnOnce(NodeIndex) -> bool,
+    ) -> Option<NodeIndex> {
         let victim = self.victim?;
-        let is_all_sent = self.sent_bytes >= self.input_bytes;
-        let has_work = self.held > 0 || (is_all_sent && in_flight(victim) > 0);
-        if self.is_killed || !self.is_due(self.sent_bytes) || !has_work {
+        if self.is_killed || !self.is_holding {
+            return None;
+        }
+        if !self.is_a_third(self.counted_bytes) && !is_all_that_is_left(victim) {
             return None;
         }
         self.is_killed = true;
-        self.victim
+        Some(victim)
     }
 
-    fn is_due(&self, sent_bytes: u64) -> bool {
-        let is_part = |bytes: u64, parts: u64, of: u64| {
-            u128::from(bytes) * u128::from(of) >= u128::from(self.input_bytes) * u128::from(parts)
-        };
-        let is_time = is_part(self.counted_bytes, 1, 3)
-            || (self.is_short && is_part(sent_bytes, 1, 3))
-            // The last chance to hand out something to hold.
-            || is_part(sent_bytes, 9, 10);
-        self.chaos.kills_a_node() && !self.is_killed && is_time
+    fn is_time_to_hold(&self, sent_bytes: u64) -> bool {
+        let is_time = self.input_bytes < SHORT_JOB_BYTES || self.is_a_third(sent_bytes);
+        self.chaos.kills_a_node() && !self.is_killed && !self.is_holding && is_time
+    }
+
+    fn is_a_third(&self, bytes: u64) -> bool {
+        bytes.saturating_mul(3) >= self.input_bytes
     }
 }
 
@@ -198,36 +197,40 @@ mod tests {
         }
     }
 
-    /// A job of `chunks` chunks of one byte on three nodes in turn, each counted when `window` more are sent; which chunks
-    /// meet which fault, and when the kill is.
-    fn check(chaos: Chaos, chunks: u64, window: u64) -> (Vec<(u64, Fault)>, Option<u64>) {
-        let mut schedule = Schedule::new(chaos, chunks, chunks, 4);
+    /// A job of `chunks` chunks of `bytes` on three nodes in turn, each counted when `window` more are sent, but what is
+    /// held. Which chunks meet which fault, and when the kill is.
+    fn run(chaos: Chaos, chunks: u64, bytes: u64, window: u64) -> (Vec<(u64, Fault)>, Option<u64>) {
+        let mut schedule = Schedule::new(chaos, chunks * bytes, chunks, 4);
         (0..3).for_each(|node| schedule.joined(NodeIndex(node)));
         let mut faults = Vec::new();
         let mut killed = None;
-        for chunk in 0..chunks {
-            let node = schedule
-                .prefers(1)
-                .map_or(chunk as usize % 3, |node| node.0);
-            let fault = schedule.fault(&delivery(chunk, node, 1), 1);
-            if fault != Fault::None {
-                faults.push((chunk, fault));
+        for step in 0..chunks + window {
+            if step < chunks {
+                let chosen = schedule.prefers(bytes).map(|node| node.0);
+                let node = chosen.unwrap_or(step as usize % 3);
+                let fault = schedule.fault(&delivery(step, node, 1), bytes);
+                if fault != Fault::None {
+                    faults.push((step, fault));
+                }
             }
-            if chunk >= window {
-                schedule.counted(1);
+            if step >= window && !faults.contains(&(step - window, Fault::Hold)) {
+                schedule.counted(bytes);
             }
-            if let Some(node) = schedule.kill(|_| 0) {
-                assert_eq!(node, NodeIndex(2));
-                killed = Some(chunk);
+            if let Some(node) = schedule.kill(|_| step + 1 == chunks + window) {
+                assert_eq!((node, killed), (NodeIndex(2), None));
+                killed = Some(step);
                 schedule.lost(node);
             }
         }
         (faults, killed)
     }
 
+    const SHORT: u64 = 1000;
+    const LONG: u64 = 1 << 20;
+
     #[test]
     fn without_chaos_nothing_is_broken() {
-        assert_eq!(check(Chaos::None, 100, 0), (vec![], None));
+        assert_eq!(run(Chaos::None, 100, LONG, 10), (vec![], None));
     }
 
     #[test]
@@ -238,42 +241,33 @@ mod tests {
             (62, Fault::Panic),
             (87, Fault::Fail),
         ];
-        assert_eq!(check(Chaos::Actors, 100, 0), (expected, None));
+        assert_eq!(run(Chaos::Actors, 100, SHORT, 10), (expected, None));
     }
 
     #[test]
-    fn the_node_that_joined_last_is_killed_with_a_chunk_in_hand_when_a_third_is_counted() {
-        let expected = (vec![(40, Fault::Hold)], Some(40));
-        assert_eq!(check(Chaos::Node, 90, 10), expected);
+    fn the_node_that_joined_last_is_killed_when_a_third_is_counted_with_a_chunk_in_hand() {
+        let (faults, killed) = run(Chaos::Node, 90, LONG, 10);
+        assert_eq!(faults, [(29, Fault::Hold)], "just before");
+        assert_eq!(killed, Some(40), "thirty, and the one that is held");
     }
 
     #[test]
-    fn in_a_short_job_a_node_is_killed_when_a_third_is_handed_out() {
-        let expected = (vec![(9, Fault::Hold)], Some(9));
-        assert_eq!(check(Chaos::Node, 30, 30), expected);
-        let single = (vec![(0, Fault::Hold)], Some(0));
-        assert_eq!(check(Chaos::Node, 1, 1), single);
-        let (faults, killed) = check(Chaos::All, 5, 5);
-        assert!(faults.len() >= 2 && killed.is_some(), "{faults:?}");
+    fn in_a_short_job_the_victim_holds_a_chunk_from_the_beginning() {
+        let (faults, killed) = run(Chaos::Node, 30, SHORT, 15);
+        assert_eq!((faults, killed), (vec![(0, Fault::Hold)], Some(25)));
     }
 
     #[test]
-    fn a_job_that_is_all_handed_out_before_a_third_is_counted_still_has_its_kill() {
-        let expected = (vec![(89, Fault::Hold)], Some(89));
-        assert_eq!(check(Chaos::Node, 100, 100), expected);
+    fn if_nothing_else_is_left_the_kill_is_due() {
+        let (faults, killed) = run(Chaos::Node, 1, SHORT, 1);
+        assert_eq!((faults, killed), (vec![(0, Fault::Hold)], Some(1)));
     }
 
     #[test]
-    fn a_victim_that_never_had_room_is_killed_with_what_it_has() {
-        let mut schedule = Schedule::new(Chaos::Node, 100, 100, 1);
-        schedule.joined(NodeIndex(1));
-        for chunk in 0..100 {
-            assert_eq!(schedule.kill(|_| 8), None, "{chunk}");
-            schedule.fault(&delivery(chunk, 0, 1), 1);
-        }
-        assert_eq!(schedule.kill(|_| 0), None, "it has nothing");
-        assert_eq!(schedule.kill(|_| 8), Some(NodeIndex(1)));
-        assert_eq!(schedule.kill(|_| 8), None, "once");
+    fn all_is_both() {
+        let (faults, killed) = run(Chaos::All, 100, LONG, 10);
+        assert_eq!(faults.len(), 5, "{faults:?}");
+        assert!(killed.is_some());
     }
 
     #[test]
@@ -284,7 +278,7 @@ mod tests {
             let fault = schedule.fault(&delivery(chunk, 1, 2), 1);
             assert_eq!(fault, Fault::None);
         }
-        assert_eq!(schedule.kill(|_| 0), None);
+        assert_eq!(schedule.kill(|_| true), None);
     }
 
     #[test]
@@ -293,7 +287,20 @@ mod tests {
         schedule.joined(HOME);
         assert_eq!(schedule.prefers(1), None);
         assert_eq!(schedule.fault(&delivery(0, 0, 1), 1), Fault::None);
-        assert_eq!(schedule.kill(|_| 0), None);
+        assert_eq!(schedule.kill(|_| true), None);
+    }
+
+    #[test]
+    fn a_victim_that_was_lost_by_itself_is_replaced_by_the_next_that_joins() {
+        let mut schedule = Schedule::new(Chaos::Node, 100, 100, 1);
+        schedule.joined(NodeIndex(1));
+        assert_eq!(schedule.fault(&delivery(0, 1, 1), 1), Fault::Hold);
+        schedule.lost(NodeIndex(1));
+        assert_eq!(schedule.kill(|_| true), None);
+        schedule.joined(NodeIndex(2));
+        assert_eq!(schedule.fault(&delivery(1, 2, 1), 1), Fault::Hold);
+        assert_eq!(schedule.kill(|_| true), Some(NodeIndex(2)));
+        assert_eq!(schedule.kill(|_| true), None, "once");
     }
 
     #[test]

@@ -314,7 +314,7 @@ impl State {
         while let Some(delivery) = self.ledger.next_delivery(first) {
             self.send(delivery);
         }
-        if let Some(node) = self.schedule.kill(|node| self.ledger.in_flight(node))
+        if let Some(node) = self.schedule.kill(|node| self.ledger.waits_only_for(node))
             && let Some(known) = self.peers.get(&node)
         {
             self.tell(Event::Kill {

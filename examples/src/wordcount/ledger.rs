@@ -165,6 +165,11 @@ impl Ledger {
             .sum()
     }
 
+    /// Whether there is nothing left to do but what `node` has.
+    pub fn waits_only_for(&self, node: NodeIndex) -> bool {
+        self.is_complete && !self.open.is_empty() && self.open.len() <= self.in_flight(node)
+    }
+
     /// Whether every chunk of the input is counted.
     pub fn is_finished(&self) -> bool {
         self.is_complete && self.open.is_empty()

@@ -169,6 +169,21 @@ fn the_next_chunk_is_read_only_when_somebody_has_room_and_none_waits() {
 }
 
 #[test]
+fn a_job_can_wait_for_one_node_alone() {
+    let mut ledger = two_nodes(1);
+    ledger.offer(Reach::Anywhere);
+    ledger.next_delivery(Some(FAR)).unwrap();
+    assert!(!ledger.waits_only_for(FAR), "there may be more");
+    ledger.offer(Reach::Anywhere);
+    ledger.complete();
+    let home = send(&mut ledger);
+    assert!(!ledger.waits_only_for(FAR), "home has one");
+    ledger.answered(home);
+    assert!(ledger.waits_only_for(FAR));
+    assert!(!ledger.waits_only_for(HOME));
+}
+
+#[test]
 fn a_chunk_is_given_up_after_so_many_attempts() {
     let mut ledger = two_nodes(1);
     ledger.offer(Reach::Anywhere);
