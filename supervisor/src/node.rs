@@ -126,6 +126,7 @@ impl Node {
     pub(crate) fn announce_end(&self, end: End) {
         *self.attachment.locked() = None;
         let reason = end.reason.clone();
+        self.log.end_shutdown(&self.path);
         self.set_state(State::Ended(end));
         if let Some(parent) = &self.parent {
             // Before `Started` this counts as a failed start.
@@ -145,7 +146,7 @@ impl Node {
                 Report::Escalated { .. } | Report::AutoShutdown { .. }
             )
         {
-            self.log.begin_shutdown();
+            self.log.begin_shutdown(&self.path);
         }
         self.log.record(event);
     }
@@ -153,9 +154,6 @@ impl Node {
     // What can be sent to it.
 
     pub(crate) fn order_shutdown(&self) {
-        if self.is_root() {
-            self.log.begin_shutdown();
-        }
         let _ = self.inbox.send(Message::Shutdown);
     }
 
@@ -203,6 +201,10 @@ impl Node {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Ended(_))
+    }
+
     /// Resolves with the exit reason when the supervisor has ended (an incarnation of it, if it is no root).
     pub(crate) async fn ended(&self) -> ExitReason {
         let mut states = self.state.subscribe();
@@ -216,9 +218,12 @@ impl Node {
     }
 
     pub(crate) async fn shut_down(&self) -> ShutdownReport {
+        if !self.has_ended() {
+            self.log.begin_shutdown(&self.path);
+        }
         self.order_shutdown();
         let reason = self.ended().await;
-        self.log.shutdown_report(reason)
+        self.log.shutdown_report(&self.path, reason)
     }
 
     // What it looks like.

@@ -138,15 +138,48 @@ pub(crate) struct TreeLog(Arc<Inner>);
 struct Inner {
     /// Made at the first subscription: without one an event costs a look.
     feed: OnceLock<broadcast::Sender<TreeEvent>>,
-    troubles: Mutex<Troubles>,
+    /// The shutdowns that somebody wants a report of.
+    watches: Mutex<Vec<Watch>>,
 }
 
-#[derive(Default)]
-struct Troubles {
-    /// When the shutdown began; before that nothing is noted.
-    since: Option<Instant>,
+/// The shutdown of a tree or subtree, as far as it has come.
+struct Watch {
+    /// The path of its supervisor.
+    path: Arc<str>,
+    since: Instant,
+    /// How long it took, when it is over.
+    took: Option<Duration>,
     stalled: Vec<Stall>,
     ended_badly: Vec<(Arc<str>, ExitReason)>,
+}
+
+impl Watch {
+    fn covers(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&*self.path);
+        self.took.is_none() && below.is_some_and(|below| below.starts_with('/'))
+    }
+
+    fn note(&mut self, event: &TreeEvent) {
+        match &event.report {
+            Report::Stalled { waited, .. } => self.stalled.push(Stall {
+                path: event.path.clone(),
+                waited: *waited,
+                handling: None,
+                reason: None,
+            }),
+            Report::StoppedBadly { reason, .. } => {
+                let is_it = |stall: &&mut Stall| stall.path == event.path && stall.reason.is_none();
+                match self.stalled.iter_mut().rev().find(is_it) {
+                    Some(stall) => {
+                        stall.reason = Some(reason.clone());
+                        stall.handling = event.suspect.as_ref().map(|suspect| suspect.label);
+                    }
+                    None => self.ended_badly.push((event.path.clone(), reason.clone())),
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl TreeLog {
@@ -166,63 +199,68 @@ impl TreeLog {
         }
     }
 
-    /// The root has been told to end, or ends by itself: what goes wrong from now on belongs into the report.
-    pub(crate) fn begin_shutdown(&self) {
-        self.0
-            .troubles
+    /// The supervisor at this path has been told to end, or ends by itself: what goes wrong below it from now on
+    /// belongs into the report of its shutdown.
+    pub(crate) fn begin_shutdown(&self, path: &Arc<str>) {
+        let mut watches = self.0.watches.locked();
+        if watches
+            .iter()
+            .any(|watch| watch.path == *path && watch.took.is_none())
+        {
+            return;
+        }
+        watches.retain(|watch| watch.path != *path);
+        watches.push(Watch {
+            path: path.clone(),
+            since: Instant::now(),
+            took: None,
+            stalled: Vec::new(),
+            ended_badly: Vec::new(),
+        });
+    }
+
+    /// The supervisor at this path has ended.
+    pub(crate) fn end_shutdown(&self, path: &Arc<str>) {
+        for watch in self
+            .0
+            .watches
             .locked()
-            .since
-            .get_or_insert_with(Instant::now);
+            .iter_mut()
+            .filter(|watch| watch.path == *path)
+        {
+            watch.took.get_or_insert_with(|| watch.since.elapsed());
+        }
     }
 
     fn note_trouble(&self, event: &TreeEvent) {
-        if !matches!(
-            event.report,
-            Report::Stalled {
-                starting: false,
-                ..
-            } | Report::StoppedBadly { .. }
-        ) {
-            return;
+        // Most events are no trouble, and take no lock.
+        if let Report::Stalled {
+            starting: false, ..
         }
-        let mut troubles = self.0.troubles.locked();
-        if troubles.since.is_none() {
-            return;
-        }
-        match &event.report {
-            Report::Stalled { waited, .. } => {
-                troubles.stalled.push(Stall {
-                    path: event.path.clone(),
-                    waited: *waited,
-                    handling: None,
-                    reason: None,
-                });
+        | Report::StoppedBadly { .. } = event.report
+        {
+            for watch in self
+                .0
+                .watches
+                .locked()
+                .iter_mut()
+                .filter(|watch| watch.covers(&event.path))
+            {
+                watch.note(event);
             }
-            Report::StoppedBadly { reason, .. } => {
-                let mut stalls = troubles.stalled.iter_mut().rev();
-                match stalls.find(|stall| stall.path == event.path && stall.reason.is_none()) {
-                    Some(stall) => {
-                        stall.reason = Some(reason.clone());
-                        stall.handling = event.suspect.as_ref().map(|suspect| suspect.label);
-                    }
-                    None => troubles
-                        .ended_badly
-                        .push((event.path.clone(), reason.clone())),
-                }
-            }
-            _ => {}
         }
     }
 
-    pub(crate) fn shutdown_report(&self, reason: ExitReason) -> ShutdownReport {
-        let troubles = self.0.troubles.locked();
+    pub(crate) fn shutdown_report(&self, path: &Arc<str>, reason: ExitReason) -> ShutdownReport {
+        let watches = self.0.watches.locked();
+        let watch = watches.iter().find(|watch| watch.path == *path);
         ShutdownReport {
             reason,
-            took: troubles
-                .since
-                .map_or(Duration::ZERO, |since| since.elapsed()),
-            stalled: troubles.stalled.clone(),
-            ended_badly: troubles.ended_badly.clone(),
+            took: watch.and_then(|watch| watch.took).unwrap_or_default(),
+            stalled: watch.map(|watch| watch.stalled.clone()).unwrap_or_default(),
+            ended_badly: watch
+                .map(|watch| watch.ended_badly.clone())
+                .unwrap_or_default(),
         }
     }
 }

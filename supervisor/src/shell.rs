@@ -521,15 +521,16 @@ impl Incarnation {
     }
 
     fn finish(&mut self, end: End) {
-        let Some(inbox) = self.inbox.take() else {
+        let Some(mut inbox) = self.inbox.take() else {
             return;
         };
         let node = &self.node;
         {
             let mut core = node.core.locked();
-            core.inbox = Some(inbox);
-            // Dropping the other end answers those who still wait.
+            // Dropping the other end answers those who still wait. Under the lock no call is added.
+            while inbox.try_recv().is_ok() {}
             core.calls.clear();
+            core.inbox = Some(inbox);
             core.timers.clear();
             if node.is_root() {
                 core.retire();

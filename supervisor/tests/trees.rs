@@ -254,3 +254,32 @@ async fn a_child_that_declines_is_kept_without_an_instance() {
     );
     assert_eq!(actor(&tree, "a").state(), AddressState::Stopped);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_shutdown_of_a_subtree_has_its_own_report() {
+    let log = Log::default();
+    let sub = Child::from(Supervisor::one_for_one("sub").child(puppet("a", &log)));
+    let tree = Supervisor::one_for_one("app")
+        .child(sub.restart(Restart::Transient))
+        .start(&system())
+        .await
+        .expect("the tree starts");
+    let sub = tree.supervisor("sub").expect("it is there");
+    for _ in 0..2 {
+        actor(&tree, "sub/a")
+            .tell(Order::Busy(Duration::from_secs(60)))
+            .await
+            .expect("a runs");
+        settle().await;
+        let report = sub.shutdown().await;
+        assert_eq!(
+            (report.took, report.stalled.len()),
+            (Duration::from_secs(5), 1),
+            "{report}"
+        );
+        settle().await;
+        // For its parent it has ended by itself, with `Shutdown`: a transient one stays down.
+        tree.restart_child("sub").await.expect("it starts again");
+    }
+    assert!(tree.shutdown().await.is_clean());
+}

@@ -14,6 +14,7 @@ pub(super) struct ActorKind<M> {
     reference: ActorRef<M>,
     host: HostHandle,
     drain: bool,
+    has_started: bool,
 }
 
 impl<M: Send + 'static> ActorKind<M> {
@@ -37,6 +38,7 @@ impl<M: Send + 'static> ActorKind<M> {
             reference,
             host,
             drain,
+            has_started: false,
         }))
     }
 }
@@ -48,6 +50,7 @@ impl<M: Send + 'static> ChildKind for ActorKind<M> {
 
     fn start(&mut self, _incarnation: u64) {
         // The host counts incarnations as the supervisor does, from 1.
+        self.has_started = true;
         self.host.start();
     }
 
@@ -68,6 +71,10 @@ impl<M: Send + 'static> ChildKind for ActorKind<M> {
     }
 
     fn retire(&mut self) {
+        if self.has_started {
+            // Refuses messages from here on; the address itself goes a little later, in its own task.
+            self.host.mark(AddressState::Stopped);
+        }
         self.host.retire();
     }
 
