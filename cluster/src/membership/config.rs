@@ -47,7 +47,7 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// How many members each round is sent to.
     pub gossip_fanout: usize,
-    /// Each update is sent `retransmit_factor * ceil(log10(n + 1))` times by each member.
+    /// Each update is sent `ceil(retransmit_factor * max(1, log10(n + 1)))` times by each member.
     pub retransmit_factor: u32,
     /// Alpha: a confirmed suspicion lasts `alpha * max(1, log10 n)` probe intervals.
     pub suspicion_alpha: f64,
@@ -180,8 +180,8 @@ impl Config {
 
     /// How often one member sends one update in a cluster of `members`.
     pub fn retransmits(&self, members: usize) -> u32 {
-        let digits = ((members + 1) as f64).log10().ceil() as u32;
-        self.retransmit_factor * digits.max(1)
+        let digits = ((members + 1) as f64).log10();
+        (f64::from(self.retransmit_factor) * digits.max(1.0)).ceil() as u32
     }
 
     /// Least and greatest length of a suspicion in a cluster of `members`.
@@ -318,10 +318,10 @@ mod tests {
         };
         // The table that HashiCorp's LAN defaults give.
         check(1, 4, 4.0, 24.0);
-        check(10, 8, 4.0, 24.0);
-        check(128, 12, 8.4, 50.6);
-        check(1000, 16, 12.0, 72.0);
-        check(10_000, 20, 16.0, 96.0);
+        check(10, 5, 4.0, 24.0);
+        check(128, 9, 8.4, 50.6);
+        check(1000, 13, 12.0, 72.0);
+        check(10_000, 17, 16.0, 96.0);
     }
 
     #[test]

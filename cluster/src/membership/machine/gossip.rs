@@ -37,7 +37,7 @@ impl Machine {
             phase,
             introduce,
             quorate,
-            digest: self.digest(),
+            digest: self.digest() as u32,
         }
     }
 

@@ -58,7 +58,7 @@ impl Probes {
             next: 0,
             current: None,
             period_ends_at: Duration::ZERO,
-            next_seq: rng.next_u64() >> 32,
+            next_seq: rng.next_u64() >> 48,
         }
     }
 

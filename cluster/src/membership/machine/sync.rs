@@ -66,11 +66,11 @@ impl Machine {
     }
 
     /// A packet from a member shows whether its view differs; if so, and if it is time, an exchange begins.
-    pub(super) fn compare_digests(&mut self, slot: Slot, digest: u64) {
+    pub(super) fn compare_digests(&mut self, slot: Slot, digest: u32) {
         if !matches!(self.life, Life::Up) || self.now < self.sync.next_at {
             return;
         }
-        if digest == self.digest() {
+        if digest == self.digest() as u32 {
             self.sync.fresh = false;
             return;
         }

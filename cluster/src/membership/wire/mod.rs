@@ -1,7 +1,7 @@
 //! The bytes of a packet. Written by hand, so that every length has one visible check.
 //!
 //! ```text
-//! packet  = version min_version max_version kind flags name boot:u64 digest:u64 body updates [0 trailing]
+//! packet  = version:u8 min_and_max_version:u4,u4 kind_and_flags:u4,u4 name boot:u64 digest:u32 body updates [0 trailing]
 //! name    = length:u8 bytes
 //! body    = length:varint bytes                 unknown trailing bytes of a body are skipped
 //! updates = *( length:varint>0 update )         until a length of 0 or the end; what follows a 0 is skipped

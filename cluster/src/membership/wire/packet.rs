@@ -44,8 +44,8 @@ pub struct Header {
     pub introduce: bool,
     /// The sender reaches more members of its view than not. What has been declared down may only rejoin through such a one.
     pub quorate: bool,
-    /// Fingerprint of the sender's whole view; 8 bytes however large the cluster is.
-    pub digest: u64,
+    /// Fingerprint of the sender's whole view; 4 bytes however large the cluster is.
+    pub digest: u32,
 }
 
 /// What a packet is for.
@@ -117,12 +117,12 @@ impl Packet {
     /// [`PacketError`] for anything but a whole packet in a version that this build reads.
     pub fn decode(bytes: &[u8]) -> Result<Self, PacketError> {
         let mut from = Reader::new(bytes);
-        let [version, _min, _max] = from.array()?;
+        let [version, _min_and_max] = from.array()?;
         if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
             return Err(PacketError::Version { version });
         }
-        let kind = from.u8()?;
-        let flags = from.u8()?;
+        let kind_and_flags = from.u8()?;
+        let (kind, flags) = (kind_and_flags >> 4, kind_and_flags & 0x0f);
         let phase = match flags & FLAGS_PHASE {
             0 => Phase::Up,
             1 => Phase::Leaving,
@@ -133,7 +133,7 @@ impl Packet {
             name: from.name()?,
             boot: from.boot()?,
         };
-        let digest = from.u64()?;
+        let digest = from.u32()?;
         let (introduce, quorate) = (flags & FLAG_INTRODUCE != 0, flags & FLAG_QUORATE != 0);
         let header = Header {
             from: sender,
@@ -220,12 +220,11 @@ impl PacketWriter {
         };
         let introduce = if header.introduce { FLAG_INTRODUCE } else { 0 };
         let quorate = if header.quorate { FLAG_QUORATE } else { 0 };
+        let flags = phase | introduce | quorate;
         out.extend_from_slice(&[
             VERSION,
-            VERSION_MIN,
-            VERSION_MAX,
-            kind_of(body),
-            phase | introduce | quorate,
+            VERSION_MIN << 4 | VERSION_MAX,
+            kind_of(body) << 4 | flags,
         ]);
         put_text(&mut out, header.from.name.as_str());
         out.extend_from_slice(&header.from.boot.0.to_le_bytes());

@@ -22,7 +22,7 @@ fn header() -> Header {
         phase: Phase::Up,
         introduce: true,
         quorate: false,
-        digest: 0x0123_4567_89ab_cdef,
+        digest: 0x0123_4567,
     }
 }
 
@@ -223,10 +223,10 @@ fn refusals_say_why() {
         assert_eq!(Packet::decode(&bytes), Err(expected));
     };
     check(&|bytes| bytes[0] = 9, PacketError::Version { version: 9 });
-    check(&|bytes| bytes[3] = 99, PacketError::Kind(99));
-    check(&|bytes| bytes[4] = 3, PacketError::Value);
-    check(&|bytes| bytes[5] = 0, PacketError::Name);
-    check(&|bytes| bytes[6] = 0xff, PacketError::Text);
+    check(&|bytes| bytes[2] = 0xf0, PacketError::Kind(15));
+    check(&|bytes| bytes[2] |= 3, PacketError::Value);
+    check(&|bytes| bytes[3] = 0, PacketError::Name);
+    check(&|bytes| bytes[4] = 0xff, PacketError::Text);
     check(&|bytes| bytes.truncate(10), PacketError::Truncated);
     check(&|bytes| bytes.clear(), PacketError::Truncated);
     check(&|bytes| put_varint(bytes, 1 << 40), PacketError::TooLong);

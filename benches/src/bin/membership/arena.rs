@@ -1,0 +1,303 @@
+//! The simulated network and its processes, for any system.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use treewarden_cluster::membership::Rng;
+use treewarden_tests::sim::{Latency, Network};
+
+use crate::systems::{Member, News, System};
+
+/// Packets that wait for a process which does not read them; later ones are lost.
+const INBOX_PACKETS: usize = 1024;
+
+/// What IP and UDP add to a packet.
+const HEADERS_BYTES: usize = 28;
+
+/// How a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Running,
+    Blocked,
+    Dead,
+}
+
+/// What is done to the arena at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    Start(usize),
+    Crash(usize),
+    Block(usize),
+    Unblock(usize),
+    /// Nothing gets from the first to the second any more.
+    Cut(usize, usize),
+    Mend(usize, usize),
+}
+
+enum What {
+    Deliver {
+        to: usize,
+        from: usize,
+        bytes: Vec<u8>,
+    },
+    Wake(usize),
+    Act(Act),
+}
+
+struct Scheduled(Duration, u64, What);
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+struct Process {
+    member: Option<Box<dyn Member>>,
+    condition: Condition,
+    wake_at: Option<Duration>,
+    inbox: VecDeque<(usize, Vec<u8>)>,
+    outbox: Vec<(usize, Vec<u8>)>,
+}
+
+/// A cluster of one system.
+pub(crate) struct Arena {
+    system: System,
+    rng: Rng,
+    now: Duration,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    processes: Vec<Process>,
+    pub(crate) network: Network,
+    /// Who told what when.
+    pub(crate) log: Vec<(Duration, usize, News)>,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Arena {
+    /// An arena in which nothing runs yet.
+    pub(crate) fn new(system: System, nodes: usize, seed: u64) -> Self {
+        let process = || Process {
+            member: None,
+            condition: Condition::Dead,
+            wake_at: None,
+            inbox: VecDeque::new(),
+            outbox: Vec::new(),
+        };
+        let latency = Latency {
+            least: Duration::from_micros(200),
+            tail_mean: Duration::from_micros(800),
+        };
+        Self {
+            system,
+            rng: Rng::new(seed),
+            now: Duration::ZERO,
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            processes: (0..nodes).map(|_| process()).collect(),
+            network: Network::new(latency),
+            log: Vec::new(),
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
+    /// One in which everybody has started over ten seconds, knows everybody, and has been calm for a while.
+    pub(crate) fn formed(system: System, nodes: usize, seed: u64) -> Self {
+        let mut arena = Self::new(system, nodes, seed);
+        for node in 0..nodes {
+            let at = Duration::from_secs(10) * node as u32 / nodes as u32;
+            arena.schedule(at, Act::Start(node));
+        }
+        // foca learns the rest of a large cluster by asking one member every 30 s, so it needs its time.
+        arena.run_until(Duration::from_secs(15));
+        let mut waited = 0;
+        while !arena.all_know_all() && waited < 3600 {
+            arena.run_for(Duration::from_secs(5));
+            waited += 5;
+        }
+        if !arena.all_know_all() {
+            eprintln!(
+                "membership: {} with {nodes} members did not form within an hour (seed {seed})",
+                system.name()
+            );
+        }
+        arena.run_for(Duration::from_secs(10));
+        arena.log.clear();
+        arena
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    pub(crate) fn nodes(&self) -> usize {
+        self.processes.len()
+    }
+
+    pub(crate) fn schedule(&mut self, at: Duration, act: Act) {
+        self.push(at, What::Act(act));
+    }
+
+    pub(crate) fn all_know_all(&self) -> bool {
+        let running = self
+            .processes
+            .iter()
+            .filter(|process| process.condition != Condition::Dead);
+        let expected = running.clone().count();
+        running.into_iter().all(|process| {
+            process
+                .member
+                .as_ref()
+                .is_some_and(|member| member.live_count() == expected)
+        })
+    }
+
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        self.run_until(self.now + span);
+    }
+
+    pub(crate) fn run_until(&mut self, end: Duration) {
+        while self.queue.peek().is_some_and(|Reverse(next)| next.0 <= end) {
+            let Some(Reverse(Scheduled(at, _, what))) = self.queue.pop() else {
+                break;
+            };
+            self.now = at;
+            match what {
+                What::Deliver { to, from, bytes } => self.deliver(to, from, bytes),
+                What::Wake(node) => self.wake(node),
+                What::Act(act) => self.perform(act),
+            }
+        }
+        self.now = end;
+    }
+
+    fn perform(&mut self, act: Act) {
+        match act {
+            Act::Start(node) => {
+                let seed = self.rng.next_u64();
+                let mut member = self
+                    .system
+                    .member(self.now, node, self.processes.len(), seed);
+                if node != 0 {
+                    member.join(self.now, 0);
+                }
+                self.processes[node].member = Some(member);
+                self.processes[node].condition = Condition::Running;
+                self.settle(node);
+            }
+            Act::Crash(node) => self.processes[node].condition = Condition::Dead,
+            Act::Block(node) => self.processes[node].condition = Condition::Blocked,
+            Act::Unblock(node) => {
+                self.processes[node].condition = Condition::Running;
+                for (to, bytes) in std::mem::take(&mut self.processes[node].outbox) {
+                    self.carry(node, to, bytes);
+                }
+                while let Some((from, bytes)) = self.processes[node].inbox.pop_front() {
+                    self.receive(node, from, &bytes);
+                }
+            }
+            Act::Cut(from, to) => self.network.cut([(from, to)]),
+            Act::Mend(from, to) => self.network.mend((from, to)),
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: usize, bytes: Vec<u8>) {
+        match self.processes[to].condition {
+            Condition::Dead => {}
+            Condition::Running => self.receive(to, from, &bytes),
+            Condition::Blocked if self.processes[to].inbox.len() < INBOX_PACKETS => {
+                self.processes[to].inbox.push_back((from, bytes))
+            }
+            Condition::Blocked => {}
+        }
+    }
+
+    fn receive(&mut self, node: usize, from: usize, bytes: &[u8]) {
+        let now = self.now;
+        if let Some(member) = &mut self.processes[node].member {
+            member.handle_packet(now, from, bytes);
+            self.settle(node);
+        }
+    }
+
+    fn wake(&mut self, node: usize) {
+        let now = self.now;
+        let process = &mut self.processes[node];
+        if process.condition == Condition::Dead || process.wake_at != Some(now) {
+            return;
+        }
+        process.wake_at = None;
+        if let Some(member) = &mut process.member {
+            if member.poll_timeout().is_some_and(|due| due <= now) {
+                member.handle_timeout(now);
+            }
+            self.settle(node);
+        }
+    }
+
+    /// Carries out what a member wants after a step.
+    fn settle(&mut self, node: usize) {
+        let now = self.now;
+        let Some(mut member) = self.processes[node].member.take() else {
+            return;
+        };
+        while let Some(news) = member.poll_news() {
+            self.log.push((now, node, news));
+        }
+        while let Some((to, bytes)) = member.poll_transmit() {
+            self.packets += 1;
+            self.bytes += (bytes.len() + HEADERS_BYTES) as u64;
+            match self.processes[node].condition {
+                Condition::Blocked => self.processes[node].outbox.push((to, bytes)),
+                _ => self.carry(node, to, bytes),
+            }
+        }
+        let due = member.poll_timeout();
+        self.processes[node].member = Some(member);
+        if let Some(at) = due.map(|due| due.max(now))
+            && self.processes[node]
+                .wake_at
+                .is_none_or(|planned| at < planned)
+        {
+            self.processes[node].wake_at = Some(at);
+            self.push(at, What::Wake(node));
+        }
+    }
+
+    fn carry(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let [first, second] = self.network.carry(from, to, &mut self.rng);
+        if let Some(delay) = second {
+            self.push(
+                self.now + delay,
+                What::Deliver {
+                    to,
+                    from,
+                    bytes: bytes.clone(),
+                },
+            );
+        }
+        if let Some(delay) = first {
+            self.push(self.now + delay, What::Deliver { to, from, bytes });
+        }
+    }
+
+    fn push(&mut self, at: Duration, what: What) {
+        self.scheduled += 1;
+        self.queue
+            .push(Reverse(Scheduled(at, self.scheduled, what)));
+    }
+}

@@ -1,0 +1,112 @@
+//! The systems that are compared, behind one small trait.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use treewarden_cluster::membership::Lifeguard;
+
+pub(crate) mod foca;
+pub(crate) mod treewarden;
+
+/// What a member tells. Members are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It believes that this one has failed: unreachable for Treewarden, down for foca.
+    Lost(usize),
+}
+
+/// One member of one system. Has no socket and no clock.
+pub(crate) trait Member {
+    fn join(&mut self, now: Duration, seed: usize);
+    fn handle_packet(&mut self, now: Duration, from: usize, bytes: &[u8]);
+    fn handle_timeout(&mut self, now: Duration);
+    fn poll_timeout(&self) -> Option<Duration>;
+    fn poll_transmit(&mut self) -> Option<(usize, Vec<u8>)>;
+    fn poll_news(&mut self) -> Option<News>;
+    /// How many members it believes to work, itself included.
+    fn live_count(&self) -> usize;
+}
+
+/// Which system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    Treewarden,
+    Swim,
+    LhaProbe,
+    LhaSuspicion,
+    Buddy,
+    Foca,
+}
+
+impl System {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Treewarden,
+        Self::Swim,
+        Self::LhaProbe,
+        Self::LhaSuspicion,
+        Self::Buddy,
+        Self::Foca,
+    ];
+    /// Where the parts of Lifeguard are not of interest.
+    pub(crate) const MAIN: [Self; 3] = [Self::Treewarden, Self::Swim, Self::Foca];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Treewarden => "treewarden",
+            Self::Swim => "swim",
+            Self::LhaProbe => "lha-probe",
+            Self::LhaSuspicion => "lha-suspicion",
+            Self::Buddy => "buddy",
+            Self::Foca => "foca",
+        }
+    }
+
+    /// Which parts of Lifeguard are on; `None` for another system.
+    fn lifeguard(self) -> Option<Lifeguard> {
+        let none = Lifeguard::NONE;
+        match self {
+            Self::Treewarden => Some(Lifeguard::ALL),
+            Self::Swim => Some(none),
+            Self::LhaProbe => Some(Lifeguard {
+                local_health: true,
+                ..none
+            }),
+            Self::LhaSuspicion => Some(Lifeguard {
+                dynamic_suspicion: true,
+                ..none
+            }),
+            Self::Buddy => Some(Lifeguard {
+                buddy: true,
+                ..none
+            }),
+            Self::Foca => None,
+        }
+    }
+
+    /// Makes a member of a cluster of `nodes`.
+    pub(crate) fn member(
+        self,
+        now: Duration,
+        index: usize,
+        nodes: usize,
+        seed: u64,
+    ) -> Box<dyn Member> {
+        match self.lifeguard() {
+            Some(lifeguard) => Box::new(treewarden::TreewardenMember::new(
+                now, index, lifeguard, seed,
+            )),
+            None => Box::new(foca::FocaMember::new(now, index, nodes, seed)),
+        }
+    }
+}
+
+impl FromStr for System {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|system| system.name() == text)
+            .ok_or_else(|| format!("unknown system {text:?}"))
+    }
+}

@@ -1,0 +1,112 @@
+//! Treewarden's machine with its settings for a data centre.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use treewarden_cluster::membership::{
+    BootUid, Config, Event, Identity, Lifeguard, Machine, Metadata, NodeId, NodeName,
+};
+use treewarden_cluster::partition::KeepMajority;
+
+use super::{Member, News};
+
+pub(crate) struct TreewardenMember {
+    machine: Machine,
+    now: Duration,
+}
+
+impl TreewardenMember {
+    pub(crate) fn new(now: Duration, index: usize, lifeguard: Lifeguard, seed: u64) -> Self {
+        let mut config = Config {
+            lifeguard,
+            ..Config::lan()
+        };
+        if let Ok(v) = std::env::var("TW") {
+            let v: Vec<f64> = v.split(',').map(|x| x.parse().unwrap()).collect();
+            config.suspicion_alpha = v[0];
+            config.suspicion_beta = v[1];
+            config.suspicion_confirmations = v[2] as usize;
+        }
+        let name = NodeName::new(&format!("n{index}")).expect("a short name");
+        let id = NodeId {
+            name,
+            boot: BootUid((1_780_000_000_000 + index as u64) << 20),
+        };
+        let identity = Identity {
+            id,
+            addr: address(index),
+            metadata: Metadata::default(),
+        };
+        let policy = KeepMajority {
+            stable_after: Duration::from_secs(7),
+        };
+        let machine =
+            Machine::new(now, config, identity, Box::new(policy), seed).expect("valid settings");
+        Self { machine, now }
+    }
+}
+
+fn address(index: usize) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + index as u32), 7946))
+}
+
+fn index(addr: SocketAddr) -> usize {
+    match addr {
+        SocketAddr::V4(addr) => (u32::from(*addr.ip()) - 0x0a00_0000) as usize,
+        SocketAddr::V6(_) => unreachable!("all members have addresses of version 4"),
+    }
+}
+
+fn number(id: &NodeId) -> usize {
+    id.name.as_str()[1..]
+        .parse()
+        .expect("names are n and a number")
+}
+
+impl Member for TreewardenMember {
+    fn join(&mut self, now: Duration, seed: usize) {
+        self.now = now;
+        self.machine.join(now, &[address(seed)]).expect("it is up");
+    }
+
+    fn handle_packet(&mut self, now: Duration, from: usize, bytes: &[u8]) {
+        self.now = now;
+        self.machine
+            .handle_packet(now, address(from), bytes)
+            .expect("members understand each other");
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        self.now = now;
+        self.machine.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        self.machine.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self) -> Option<(usize, Vec<u8>)> {
+        self.machine
+            .poll_transmit()
+            .map(|transmit| (index(transmit.to), transmit.bytes))
+    }
+
+    fn poll_news(&mut self) -> Option<News> {
+        loop {
+            match self.machine.poll_event()? {
+                Event::MemberUnreachable { id, .. } => return Some(News::Lost(number(&id))),
+                Event::RejoinPossible => {
+                    let boot = BootUid(self.machine.id().boot.0 + (1 << 20));
+                    self.machine
+                        .rejoin(self.now, boot)
+                        .expect("it is down, and the boot is greater");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn live_count(&self) -> usize {
+        self.machine.live_count()
+    }
+}
