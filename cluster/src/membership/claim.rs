@@ -6,6 +6,9 @@
 //! 2. For one boot, *down* beats everything and is terminal.
 //! 3. Otherwise the greater incarnation wins. Only the subject itself makes a greater one: that is how it refutes.
 //! 4. At equal incarnations: unreachable beats suspect beats alive (SWIM, section 4.2, with "unreachable" in the place of "confirm").
+//!
+//! A member that hears *unreachable* takes it for *suspect* until it has itself given the accused the least time to
+//! refute: otherwise one member with a bad connection could impose its verdict on all.
 
 use std::fmt;
 use std::sync::Arc;

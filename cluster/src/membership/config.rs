@@ -103,8 +103,8 @@ impl Config {
             gossip_interval: Duration::from_millis(200),
             gossip_fanout: 3,
             retransmit_factor: 4,
-            suspicion_alpha: 4.0,
-            suspicion_beta: 6.0,
+            suspicion_alpha: 1.5,
+            suspicion_beta: 16.0,
             suspicion_confirmations: 3,
             health_max: 8,
             lifeguard: Lifeguard::ALL,
@@ -126,7 +126,8 @@ impl Config {
             probe_timeout: Duration::from_millis(1500),
             gossip_interval: Duration::from_millis(500),
             gossip_fanout: 4,
-            suspicion_alpha: 5.0,
+            suspicion_alpha: 2.0,
+            suspicion_beta: 12.0,
             sync_interval: Duration::from_secs(15),
             contact_interval: Duration::from_secs(15),
             pause_threshold: Duration::from_millis(1500),
@@ -299,7 +300,11 @@ mod tests {
 
     #[test]
     fn retransmits_and_suspicion_grow_with_the_logarithm_of_the_cluster() {
-        let config = Config::lan();
+        let config = Config {
+            suspicion_alpha: 4.0,
+            suspicion_beta: 6.0,
+            ..Config::lan()
+        };
         let check = |members, retransmits, least_s: f64, most_s: f64| {
             assert_eq!(
                 config.retransmits(members),
@@ -316,7 +321,7 @@ mod tests {
                 "most at {members}: {most:?}"
             );
         };
-        // The table that HashiCorp's LAN defaults give.
+        // Suspicions as HashiCorp's LAN defaults give them.
         check(1, 4, 4.0, 24.0);
         check(10, 5, 4.0, 24.0);
         check(128, 9, 8.4, 50.6);

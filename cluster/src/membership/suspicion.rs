@@ -52,6 +52,16 @@ impl Suspicion {
         news
     }
 
+    /// Somebody else's suspicion has ended: this one needs no more than its least length.
+    pub(super) fn hasten(&mut self, now: Duration) {
+        self.ends_at = self.ends_at.min(self.started + self.least).max(now);
+    }
+
+    /// Whether the accused had time enough to be heard here.
+    pub(super) fn is_ripe(&self, now: Duration) -> bool {
+        now >= self.started + self.least
+    }
+
     pub(super) fn ends_at(&self) -> Duration {
         self.ends_at
     }

@@ -114,6 +114,15 @@ impl Machine {
             .claim
             .beats(update.incarnation, &member.claim, member.incarnation)
         {
+            if let Claim::Unreachable { accuser } = &update.claim {
+                let suspicion = member
+                    .suspicion
+                    .as_ref()
+                    .filter(|_| member.incarnation == update.incarnation);
+                if !suspicion.is_some_and(|suspicion| suspicion.is_ripe(self.now)) {
+                    return self.doubt(slot, update.incarnation, accuser);
+                }
+            }
             member.unknown = update.unknown.clone();
             self.apply_claim(slot, update.incarnation, update.claim.clone());
         } else if let Claim::Suspect { accuser } = &update.claim
@@ -121,6 +130,35 @@ impl Machine {
         {
             self.confirm_suspicion(slot, accuser);
         }
+    }
+
+    /// Somebody's suspicion has ended before the accused had time to be heard here. One member's verdict does not bind the others: they
+    /// suspect, for the least time.
+    fn doubt(&mut self, slot: Slot, incarnation: u64, accuser: &NodeName) {
+        let claim = Claim::Suspect {
+            accuser: accuser.clone(),
+        };
+        let Some(member) = self.table.get(slot) else {
+            return;
+        };
+        if claim.beats(incarnation, &member.claim, member.incarnation) {
+            self.apply_claim(slot, incarnation, claim);
+        } else {
+            self.confirm_suspicion(slot, accuser);
+        }
+        let now = self.now;
+        let Some(suspicion) = self
+            .table
+            .get_mut(slot)
+            .and_then(|member| member.suspicion.as_mut())
+        else {
+            return;
+        };
+        let before = suspicion.ends_at();
+        suspicion.hasten(now);
+        let after = suspicion.ends_at();
+        self.timers.remove_suspicion(before, slot);
+        self.timers.add_suspicion(after, slot);
     }
 
     fn record_changed(&mut self, slot: Slot) {
@@ -161,6 +199,9 @@ impl Machine {
                         .push_back(Event::MemberReachable { id: id.clone() });
                 }
                 self.begin_suspicion(slot, &accuser);
+                if accuser != self.id.name {
+                    self.volunteer(slot);
+                }
                 self.events
                     .push_back(Event::MemberSuspected { id, accuser });
             }

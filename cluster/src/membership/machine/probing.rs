@@ -23,6 +23,11 @@ const RELAYS_MAX: usize = 256;
 /// Longest time that a relay waits, whatever the request says.
 const NACK_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// Not every volunteer finds the accused dead in time.
+const VOLUNTEERS_FOR_EACH_CONFIRMATION: usize = 2;
+/// More suspects than this are not probed out of turn.
+const URGENT_MAX: usize = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Direct,
@@ -45,6 +50,8 @@ pub(super) struct Probes {
     /// Whom to probe, in order from `next` on.
     order: Vec<Slot>,
     next: usize,
+    /// Suspects that this member has volunteered to probe first.
+    urgent: Vec<Slot>,
     current: Option<Probe>,
     /// When the current period ends and the next probe begins.
     period_ends_at: Duration,
@@ -56,6 +63,7 @@ impl Probes {
         Self {
             order: Vec::new(),
             next: 0,
+            urgent: Vec::new(),
             current: None,
             period_ends_at: Duration::ZERO,
             next_seq: rng.next_u64() >> 48,
@@ -78,11 +86,13 @@ impl Probes {
 
     pub(super) fn clear(&mut self) {
         self.current = None;
+        self.urgent.clear();
         self.order.clear();
         self.next = 0;
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
+        self.urgent.retain(|other| *other != slot);
         if let Some(position) = self.order.iter().position(|other| *other == slot) {
             self.order.remove(position);
             self.next -= usize::from(position < self.next);
@@ -148,9 +158,31 @@ impl Machine {
         self.send(addr, Some(slot), &Body::Ping { seq }, Extras::default());
     }
 
+    /// Somebody else accuses a member. A few who hear of it probe the accused next, so that a true death is confirmed soon, and a false
+    /// accusation reaches its subject by several ways. By chance each, so that no one has to choose them.
+    pub(super) fn volunteer(&mut self, slot: Slot) {
+        let volunteers = self.config.suspicion_confirmations * VOLUNTEERS_FOR_EACH_CONFIRMATION;
+        let probability = volunteers as f64 / self.live_count() as f64;
+        if self.config.lifeguard.dynamic_suspicion
+            && self.probes.urgent.len() < URGENT_MAX
+            && self.rng.chance(probability)
+        {
+            self.probes.urgent.push(slot);
+        }
+    }
+
     fn next_target(&mut self) -> Option<(Slot, NodeId, SocketAddr)> {
         if self.table.group(Group::Live).is_empty() {
             return None;
+        }
+        while let Some(slot) = self.probes.urgent.pop() {
+            if let Some(member) = self
+                .table
+                .get(slot)
+                .filter(|member| member.state() == State::Suspect)
+            {
+                return Some((slot, member.id.clone(), member.record.addr));
+            }
         }
         for _ in 0..=self.probes.order.len() {
             if self.probes.next >= self.probes.order.len() {

@@ -17,16 +17,10 @@ pub(crate) struct TreewardenMember {
 
 impl TreewardenMember {
     pub(crate) fn new(now: Duration, index: usize, lifeguard: Lifeguard, seed: u64) -> Self {
-        let mut config = Config {
+        let config = Config {
             lifeguard,
             ..Config::lan()
         };
-        if let Ok(v) = std::env::var("TW") {
-            let v: Vec<f64> = v.split(',').map(|x| x.parse().unwrap()).collect();
-            config.suspicion_alpha = v[0];
-            config.suspicion_beta = v[1];
-            config.suspicion_confirmations = v[2] as usize;
-        }
         let name = NodeName::new(&format!("n{index}")).expect("a short name");
         let id = NodeId {
             name,
