@@ -19,6 +19,17 @@ fn hello_counts_on_after_a_crash() {
     );
 }
 
+#[test]
+fn hello_is_the_example_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let example = include_str!("../../examples/examples/01_hello.rs");
+    let code: Vec<_> = example
+        .lines()
+        .skip_while(|line| line.starts_with("//!"))
+        .collect();
+    assert!(readme.contains(&code.join("\n")), "they differ");
+}
+
 /// One request to a web service; the whole answer.
 fn request(address: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;

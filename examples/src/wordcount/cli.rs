@@ -21,6 +21,8 @@ usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--output FILE] [--j
   --json           end with one line of JSON
   --help           print this
 
+The first node coordinates and is never killed: here it is a single point of failure.
+
 exit codes: 0 the count is exact, 1 it is not or the job failed, 2 bad input, 130 interrupted
 ";
 

@@ -281,10 +281,14 @@ fn conclude(
         .map(|(word, count)| format!("{} {}", word.escape_ascii(), Grouped(count)))
         .collect();
     let story = progress.story();
-    story.say(format_args!(
-        "\nmost frequent: {}\n{report}",
-        top.join(", ")
-    ));
+    story.say("");
+    if options.chaos.kills_a_node() && report.nodes_killed == 0 {
+        story.say("no node was killed: there was no chunk that it could have had in hand");
+    }
+    if !top.is_empty() {
+        story.say(format_args!("most frequent: {}", top.join(", ")));
+    }
+    story.say(&report);
     if options.json {
         story.say(report.to_json());
     }
