@@ -20,8 +20,8 @@ use crate::{
 /// A message that was not accepted. It is handed back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TellError<M> {
-    /// The mailbox is full: for [`ActorRef::try_tell`] under every policy that does not drop, for [`ActorRef::tell`] only
-    /// where the policy is to refuse.
+    /// The mailbox is full: for [`try_tell`](crate::ActorRef::try_tell) under every policy that does not drop, for
+    /// [`tell`](crate::ActorRef::tell) only where the policy is to refuse.
     Full(M),
     /// The message alone weighs more than the mailbox may hold: it would never be accepted.
     TooHeavy(M),
