@@ -74,6 +74,7 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod core;
 mod error;
 #[cfg(feature = "unstable-machines")]
 pub mod machine;

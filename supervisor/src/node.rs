@@ -11,12 +11,12 @@ use treewarden_runtime::host::{Life, Observer};
 use treewarden_runtime::{ExitReason, Inspect, NodeSnapshot, Root, RootAttachment, System};
 
 use crate::child::Found;
+use crate::core::{Core, End, Message, Slot};
 use crate::error::{CallError, StartError};
 use crate::machine::{
     AdminError, Answer, Child, ChildKey, Machine, Report, Request, Status, Strategy,
 };
 use crate::report::{ShutdownReport, TreeEvent, TreeLog};
-use crate::shell::{Core, End, Message, Slot};
 use crate::supervisor::Supervisor;
 use crate::sync::MutexExt;
 use crate::tree::Tree;

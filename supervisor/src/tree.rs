@@ -7,11 +7,11 @@ use tokio::sync::broadcast;
 use treewarden_runtime::{ActorRef, ExitReason, Inspect, LookupError, NodeSnapshot, System};
 
 use crate::child::Child;
+use crate::core::Message;
 use crate::error::{CallError, StartError};
 use crate::machine::{AdminError, Answer, ChildCounts, ChildInfo, ChildKey, Request, Target};
 use crate::node::Node;
 use crate::report::{ShutdownReport, TreeEvent, TreeLog};
-use crate::shell::Message;
 use crate::supervisor::Supervisor;
 
 pub(crate) async fn start(supervisor: Supervisor, system: &System) -> Result<Tree, StartError> {

@@ -18,15 +18,19 @@
 //! What happens to one child costs the same however many siblings it has; group restarts and shutdown cost the size
 //! of the group.
 //!
-//! Where to read on: [`Restart::verdict`] is the policy; `restarting.rs` is how a restart is carried out,
-//! `stopping.rs` how children end, `starting.rs` how they start, `administration.rs` the calls.
+//! Where to read on: [`Restart::verdict`] is the policy; `restarting.rs` is how a restart is carried out, `groups.rs` what
+//! it does to siblings; `starting.rs` and `stopping.rs` are about one child, `ending.rs` about all; `deadlines.rs` about
+//! those who are late; `administration.rs` is the calls.
 
 mod administration;
 mod backoff;
 mod children;
 mod command;
+mod deadlines;
+mod ending;
 mod event;
 mod flags;
+mod groups;
 mod intensity;
 mod planted;
 mod reason;
