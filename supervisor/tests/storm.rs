@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Log, Order, actor, puppet, system};
+use common::{Log, Order, actor, puppet, settle, system};
 use treewarden_runtime::TellError;
 use treewarden_supervisor::{AdminError, Restart, Supervisor};
 
@@ -109,7 +109,8 @@ async fn a_shutdown_in_the_middle_of_it_ends_everything() {
                 }
             });
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // Some restarts later, wherever they are just then.
+        settle().await;
         tokio::time::timeout(PATIENCE, tree.shutdown())
             .await
             .expect("no deadlock");
@@ -121,4 +122,35 @@ async fn a_shutdown_in_the_middle_of_it_ends_everything() {
         }
         assert!(CHILDREN.iter().all(|id| tree.actor::<Order>(id).is_err()));
     }
+}
+
+#[tokio::test]
+async fn twenty_thousand_dynamic_actors_start_crash_and_stop() {
+    const MANY: usize = 20_000;
+    let log = Log::default();
+    let pool = Supervisor::dynamic("pool")
+        .intensity(u32::MAX, Duration::from_secs(3600))
+        .start(&system())
+        .await
+        .expect("the tree starts");
+    let mut actors = Vec::with_capacity(MANY);
+    for _ in 0..MANY {
+        let child = pool
+            .start_child(puppet("w", &log))
+            .await
+            .expect("it starts");
+        actors.push(child.actor::<Order>().expect("it is an actor"));
+    }
+    for actor in &actors {
+        actor.tell(Order::Fail).await.expect("it runs");
+    }
+    for actor in &actors {
+        actor
+            .ask(Order::Count)
+            .await
+            .expect("the next incarnation answers");
+    }
+    assert!(actors.iter().all(|actor| actor.incarnation() == 2));
+    assert_eq!(pool.count_children().await.expect("it runs").active, MANY);
+    assert!(pool.shutdown().await.is_clean());
 }
