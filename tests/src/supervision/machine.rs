@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::CUT;
 use treewarden_supervisor::machine::script::{Outcome, Seen, Simulation, Step, parse};
 use treewarden_supervisor::machine::{AdminError, Answer, ExitCause, PlantedBug, Status, Strategy};
 
@@ -31,6 +32,10 @@ fn trace_with(mut simulation: Simulation, steps: &[Step]) -> String {
     let mut trace = String::new();
     let mut number = None;
     for step in steps {
+        if names_what_has_no_name(step, &simulation) {
+            writeln!(trace, "{CUT}").expect("writing to a string");
+            break;
+        }
         if !is_impossible_in_otp(step, &simulation) {
             simulation.run(step);
         }
@@ -52,6 +57,19 @@ fn trace_with(mut simulation: Simulation, steps: &[Step]) -> String {
         }
     }
     trace
+}
+
+/// Callers learn the key of a dynamic child, in OTP its pid, when it has started for the first time.
+fn names_what_has_no_name(step: &Step, simulation: &Simulation) -> bool {
+    let Step::Terminate(id) = step else {
+        return false;
+    };
+    let machine = simulation.machine();
+    let mut children = machine.children_in_start_order();
+    machine.flags().strategy == Strategy::Dynamic
+        && children.any(|(_, child)| {
+            child.spec().id == *id && child.generation() == 1 && child.status() == Status::Starting
+        })
 }
 
 /// A child whose start function has not returned has no process in OTP that could exit.
