@@ -219,12 +219,10 @@ where
                         }
                     }
                 }
-                Stage::Sent(mut answer) => match Pin::new(&mut answer).poll(cx) {
-                    Poll::Ready(Ok(answer)) => return Poll::Ready(answer),
-                    // A reply answers also when it is dropped.
-                    Poll::Ready(Err(oneshot::RecvError)) => {
-                        return Poll::Ready(Err(AskError::NoReply));
-                    }
+                Stage::Sent(mut answer) => match answer.poll(cx.waker()) {
+                    Poll::Ready(Some(answer)) => return Poll::Ready(answer),
+                    // A reply answers also when it is dropped, unless its thread is being torn down.
+                    Poll::Ready(None) => return Poll::Ready(Err(AskError::NoReply)),
                     Poll::Pending => {
                         this.stage = Stage::Sent(answer);
                         break;

@@ -1,14 +1,18 @@
 //! [`Reply`]: the right to answer one question, once.
 //!
-//! One small allocation for each ask: a `oneshot` channel of the crate of that name. A reply that is dropped unanswered
-//! tells the asker why, as far as the runtime knows (see `scope`).
+//! One small allocation for each ask, see `mailbox/answer`. A reply that is dropped unanswered tells the asker why, as
+//! far as the runtime knows (see `scope`).
 
-use std::{fmt, mem, sync::Mutex};
+use std::fmt;
 
-use crate::{ask::AskError, scope, sync_ext::MutexExt};
+use crate::{
+    ask::AskError,
+    mailbox::answer::{self, Right},
+    scope,
+};
 
 /// Where an answer comes out.
-pub(crate) type Answer<T> = oneshot::AsyncReceiver<Result<T, AskError>>;
+pub(crate) type Answer<T> = answer::Answer<Result<T, AskError>>;
 
 /// The right to answer one ask.
 ///
@@ -16,93 +20,63 @@ pub(crate) type Answer<T> = oneshot::AsyncReceiver<Result<T, AskError>>;
 /// asker gets an [`AskError`] that tells what happened, [`NoReply`](AskError::NoReply) if nothing else did.
 #[must_use = "dropping a reply tells the asker that there is none"]
 pub struct Reply<T: Send + 'static> {
-    /// A lock only for the sake of `Sync`, and for [`take`](Self::take); an owner gets at it without locking.
-    to: Mutex<To<T>>,
-}
-
-enum To<T> {
-    Asker(oneshot::Sender<Result<T, AskError>>),
-    Call(Box<dyn FnOnce(Result<T, AskError>) + Send>),
-    Answered,
-}
-
-impl<T: Send + 'static> To<T> {
-    fn resolve(self, answer: Result<T, AskError>) {
-        match self {
-            // An error means that the asker has gone away; it hands the answer back, to be dropped here.
-            Self::Asker(sender) => drop(sender.send(answer)),
-            Self::Call(answered) => answered(answer),
-            Self::Answered => {}
-        }
-    }
+    right: Right<Result<T, AskError>>,
 }
 
 impl<T: Send + 'static> Reply<T> {
     /// A reply, and where its answer comes out.
+    #[inline]
     pub(crate) fn channel() -> (Self, Answer<T>) {
-        let (sender, answer) = oneshot::async_channel();
-        (Self::to(To::Asker(sender)), answer)
+        let (right, answer) = answer::channel();
+        (Self { right }, answer)
     }
 
     /// A reply that calls `answered` exactly once: with the answer, or with the reason why there is none.
     ///
     /// It is called by whoever answers or drops the reply, so it must not block.
     pub fn from_fn(answered: impl FnOnce(Result<T, AskError>) + Send + 'static) -> Self {
-        Self::to(To::Call(Box::new(answered)))
-    }
-
-    fn to(to: To<T>) -> Self {
-        Self { to: Mutex::new(to) }
+        Self {
+            right: Right::calling(Box::new(answered)),
+        }
     }
 
     /// Answers. If the asker has gone away, the answer is dropped; that is not an error.
     #[inline]
-    pub fn send(self, answer: T) {
-        self.resolve(Ok(answer));
+    pub fn send(mut self, answer: T) {
+        self.right.answer(Ok(answer));
     }
 
     /// Answers with an error of the runtime, for those who pass asks on to somewhere else.
-    pub fn refuse(self, error: AskError) {
-        self.resolve(Err(error));
+    pub fn refuse(mut self, error: AskError) {
+        self.right.answer(Err(error));
     }
 
-    #[inline]
-    fn resolve(mut self, answer: Result<T, AskError>) {
-        self.take_owned().resolve(answer);
-    }
-
-    fn take_owned(&mut self) -> To<T> {
-        let to = self
-            .to
-            .get_mut()
-            .unwrap_or_else(|poison| poison.into_inner());
-        mem::replace(to, To::Answered)
-    }
-
-    /// What this reply was, leaving one whose drop does nothing.
+    /// Moves the right to answer out, leaving a reply whose drop does nothing.
     #[cfg(feature = "wire")]
     pub(crate) fn take(&self) -> impl FnOnce(Result<T, AskError>) + Send + 'static {
-        let to = mem::replace(&mut *self.to.locked(), To::Answered);
-        move |answer| to.resolve(answer)
+        let mut right = self.right.take();
+        move |answer| right.answer(answer)
     }
 
     /// Whether the asker has gone away, so that an answer would be dropped. Costly answers can be spared.
     pub fn is_abandoned(&self) -> bool {
-        match &*self.to.locked() {
-            To::Asker(sender) => sender.is_closed(),
-            To::Call(_) | To::Answered => false,
-        }
+        self.right.is_abandoned()
     }
 }
 
 impl<T: Send + 'static> Drop for Reply<T> {
     #[inline]
     fn drop(&mut self) {
-        match self.take_owned() {
-            To::Answered => {}
-            to => scope::abandon(Box::new(move |error| to.resolve(Err(error)))),
+        if !self.right.is_used() {
+            abandon(self.right.take_mut());
         }
     }
+}
+
+/// Settles an ask whose reply was dropped, now or when the handler's fate is known.
+#[cold]
+fn abandon<T: Send + 'static>(mut right: Right<Result<T, AskError>>) {
+    scope::abandon(Box::new(move |error| right.answer(Err(error))));
 }
 
 impl<T: Send + 'static> fmt::Debug for Reply<T> {
@@ -113,19 +87,21 @@ impl<T: Send + 'static> fmt::Debug for Reply<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::Future,
-        pin::Pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::task::Poll;
 
     use super::*;
 
     fn taken<T>(answer: &mut Answer<T>) -> Option<Result<T, AskError>> {
-        match Pin::new(answer).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => answer.ok(),
+        match answer.poll_once() {
+            Poll::Ready(answer) => answer,
             Poll::Pending => None,
         }
+    }
+
+    #[test]
+    fn a_reply_is_as_small_as_a_pointer() {
+        assert_eq!(size_of::<Reply<u64>>(), size_of::<usize>());
+        assert_eq!(size_of::<Reply<[u64; 100]>>(), size_of::<usize>());
     }
 
     #[test]

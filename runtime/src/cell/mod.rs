@@ -19,14 +19,12 @@ pub(crate) mod run;
 use std::{
     any::type_name,
     collections::VecDeque,
-    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Context as TaskContext, Poll, Waker},
+    task::{Poll, Waker},
 };
 
 use crate::{
@@ -277,12 +275,11 @@ impl<M> Cell<M> {
 
     /// Counts an answer that came, or is still to come, and that nobody waits for any more.
     pub(crate) fn discard_reply<T>(&self, answer: &mut Answer<T>) {
-        let cx = &mut TaskContext::from_waker(Waker::noop());
-        match Pin::new(answer).poll(cx) {
-            Poll::Ready(Ok(Ok(_))) | Poll::Pending => {
+        match answer.poll_once() {
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {
                 self.record_dead(DeadLetterReason::ReplyDiscarded, None);
             }
-            Poll::Ready(Ok(Err(_)) | Err(_)) => {}
+            Poll::Ready(Some(Err(_)) | None) => {}
         }
     }
 

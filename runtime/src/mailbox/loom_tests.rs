@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use super::answer::{Answer, Right, channel};
 use super::*;
 
 /// A message that knows how many of its kind are alive.
@@ -443,5 +444,101 @@ fn loom_consumers_take_turns() {
         join_all([other]);
         assert!(model.take_what_is_there().len() <= 1);
         model.end();
+    });
+}
+
+/// The two ends of an answer in each schedule, and a value for it; whatever is left at the end must be dropped, and the
+/// slot freed.
+fn check_answer(
+    model: impl Fn(Right<Counted>, Answer<Counted>, Counted) + Send + Sync + Copy + 'static,
+) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.max_branches = 20_000;
+    builder.check(move || {
+        let alive = Arc::new(AtomicUsize::new(1));
+        let (right, answer) = channel();
+        let value = Counted {
+            value: 7,
+            alive: alive.clone(),
+        };
+        model(right, answer, value);
+        assert_eq!(alive.load(Ordering::Relaxed), 0, "values leaked");
+    });
+}
+
+fn wait_for(answer: &mut Answer<Counted>) -> Option<u32> {
+    let answer = block_on(poll_fn(|cx| answer.poll(cx.waker())));
+    answer.map(|counted| counted.value)
+}
+
+#[test]
+fn loom_an_answer_reaches_a_sleeping_asker() {
+    check_answer(|mut right, mut answer, value| {
+        let replier = thread::spawn(move || right.answer(value));
+        assert_eq!(wait_for(&mut answer), Some(7));
+        drop(answer);
+        join_all([replier]);
+    });
+}
+
+#[test]
+fn loom_a_dropped_right_reaches_a_sleeping_asker() {
+    check_answer(|right, mut answer, value| {
+        let replier = thread::spawn(move || drop((right, value)));
+        assert_eq!(wait_for(&mut answer), None);
+        join_all([replier]);
+    });
+}
+
+#[test]
+fn loom_an_asker_with_another_waker_is_woken_by_that() {
+    check_answer(|mut right, mut answer, value| {
+        let replier = thread::spawn(move || right.answer(value));
+        let first = answer.poll(Waker::noop());
+        match first {
+            Poll::Ready(answer) => assert_eq!(answer.map(|counted| counted.value), Some(7)),
+            Poll::Pending => assert_eq!(wait_for(&mut answer), Some(7)),
+        }
+        join_all([replier]);
+    });
+}
+
+#[test]
+fn loom_an_answer_and_its_asker_pass_each_other() {
+    check_answer(|mut right, mut answer, value| {
+        let replier = thread::spawn(move || {
+            if !right.is_abandoned() {
+                right.answer(value);
+            }
+        });
+        let _ = answer.poll(Waker::noop());
+        drop(answer);
+        join_all([replier]);
+    });
+}
+
+#[test]
+fn loom_an_asker_looks_once_and_goes() {
+    check_answer(|mut right, mut answer, value| {
+        let replier = thread::spawn(move || right.answer(value));
+        if let Poll::Ready(answer) = answer.poll_once() {
+            assert_eq!(answer.map(|counted| counted.value), Some(7));
+        }
+        drop(answer);
+        join_all([replier]);
+    });
+}
+
+#[test]
+fn loom_a_right_is_taken_once_while_others_look_at_it() {
+    check_answer(|right, answer, value| {
+        let right = Arc::new(right);
+        let shared = right.clone();
+        let taker = thread::spawn(move || shared.take().answer(value));
+        let asker = thread::spawn(move || drop(answer));
+        let _ = right.is_abandoned();
+        drop(right.take());
+        join_all([taker, asker]);
     });
 }

@@ -2,10 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `answer` | the slot that the answer of an ask goes through; the other place with unsafe code |
 //! | `config` | [`Mailbox`]: capacity, weight and policy, as the user says them |
 //! | `policy` | [`Overflow`], [`OverflowPolicy`]: what a full mailbox does |
 //! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
-//! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; the only place with unsafe code |
+//! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; unsafe code |
 //! | `locked` | the queue behind a lock, for the rest |
 //! | `wait` | the line of senders that wait for room |
 //! | `signal` | the wake-up flag of the consumer |
@@ -14,6 +15,7 @@
 //!
 //! Each file states its rules before its code. This folder knows nothing of actors, tasks or tokio.
 
+pub(crate) mod answer;
 mod claim;
 mod config;
 mod fifo;

@@ -1,5 +1,6 @@
 //! Tests of the mailbox under `std`; the models for loom and shuttle are next to this folder.
 
+mod answer;
 mod random_operations;
 mod semantics;
 mod sizes;
