@@ -6,6 +6,7 @@
 use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 use treewarden::{
     cluster::{
         Node, NodeConfig, NodeError,
@@ -37,7 +38,10 @@ const KEY: [u8; 32] = *b"treewarden example: not a secret";
 const GREETER: &str = "greeter";
 
 /// How long a greeting may take.
-const GREETING_TIME_MAX: Duration = Duration::from_secs(2);
+const GREETING_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long to wait before a node is greeted again that could not be.
+const GREETING_RETRY: Duration = Duration::from_millis(50);
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,13 +231,23 @@ async fn tell(node: &Node, name: &str, event: Event) {
     println!("{}", node.system().snapshot());
 }
 
+/// A node that has just joined may not have exposed its greeter yet; whatever surely was not handled is asked again.
 async fn greet(node: &Node, name: &str, other: &NodeId) {
     let greeter = node.remote::<GreeterMsg>(other, GREETER);
-    let from = name.to_string();
-    let answer = greeter
-        .ask(|reply| GreeterMsg::Hello { from, reply })
-        .timeout(GREETING_TIME_MAX)
-        .await;
+    let deadline = Instant::now() + GREETING_TIME_MAX;
+    let answer = loop {
+        let from = name.to_string();
+        let answer = greeter
+            .ask(|reply| GreeterMsg::Hello { from, reply })
+            .deadline(deadline)
+            .await;
+        match answer {
+            Err(error) if error.is_safe_to_retry() && Instant::now() < deadline => {
+                sleep(GREETING_RETRY).await;
+            }
+            answer => break answer,
+        }
+    };
     match answer {
         Ok(greeting) => println!("  {}: {greeting}", other.name),
         Err(error) => println!("  {} was not greeted: {error}", other.name),

@@ -9,7 +9,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -25,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Run {
     child: Child,
     mark: String,
-    lines: Option<BufReader<std::process::ChildStdout>>,
+    /// Its output, line by line, read by a thread.
+    lines: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Run {
@@ -42,21 +46,38 @@ impl Run {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
-        let lines = child.stdout.take().map(BufReader::new);
+        let output = child.stdout.take().expect("the output is piped");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                // Nobody has to read to the end.
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Self { child, mark, lines }
     }
 
     /// Reads its output until a line holds `text`, and returns that line.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such line, or not within a minute.
     pub fn line_with(&mut self, text: &str) -> String {
-        let lines = self.lines.as_mut().expect("the output is piped");
-        let mut line = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = String::new();
         loop {
-            line.clear();
-            let read = lines.read_line(&mut line).expect("the output is text");
-            assert!(read > 0, "the program ended without a line with {text:?}");
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line with {text:?} after\n{before}");
+            };
+            let line = String::from_utf8_lossy(&line).into_owned();
             if line.contains(text) {
                 return line;
             }
+            before.push_str(&line);
+            before.push('\n');
         }
     }
 
@@ -77,8 +98,9 @@ impl Run {
             text
         });
         let mut stdout = Vec::new();
-        if let Some(lines) = &mut self.lines {
-            lines.read_to_end(&mut stdout).expect("a pipe can be read");
+        for line in &self.lines {
+            stdout.extend_from_slice(&line);
+            stdout.push(b'\n');
         }
         Output {
             status: self.wait(),
