@@ -1,10 +1,13 @@
 //! Children: how they are specified, and the kinds there are.
 //!
 //! A [`Child`] is a specification and a blueprint. The kinds are in files of their own, each behind [`ChildKind`]:
-//! `actor.rs`, `task.rs`, `supervisor.rs`.
+//! `actor.rs`, `task.rs`, `supervisor.rs`, `ractor.rs`.
 
 mod actor;
 mod kind;
+mod order;
+#[cfg(feature = "ractor")]
+mod ractor;
 mod supervisor;
 mod task;
 
@@ -120,6 +123,50 @@ impl Child {
                 factory.clone(),
                 task::Style::Future,
             )))
+        })
+    }
+
+    /// An actor of the ractor crate (feature `ractor`). The factory spawns it for each incarnation, linked to the cell that
+    /// it is given, and returns its cell.
+    ///
+    /// It is stopped as ractor stops actors: after the message in its handler, or with [`drain`](Self::drain) after those
+    /// that wait; a kill lands at its next await. An error or a panic of it is a failure with ractor's text. Its
+    /// mailbox is unbounded and its reference goes stale with the incarnation, because ractor has them so; pass
+    /// new references on from the factory.
+    ///
+    /// ```
+    /// # use treewarden_supervisor::Child;
+    /// use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
+    ///
+    /// struct Echo;
+    ///
+    /// impl Actor for Echo {
+    ///     type Msg = String;
+    ///     type State = ();
+    ///     type Arguments = ();
+    ///     async fn pre_start(&self, _: ActorRef<String>, _: ()) -> Result<(), ActorProcessingErr> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let child = Child::ractor("echo", |parent| async move {
+    ///     let (echo, _) = Echo::spawn_linked(None, Echo, (), parent).await?;
+    ///     Ok::<_, SpawnErr>(echo.get_cell())
+    /// });
+    /// ```
+    #[cfg(feature = "ractor")]
+    pub fn ractor<F, Fut, E>(id: impl Into<Arc<str>>, mut factory: F) -> Self
+    where
+        F: FnMut(::ractor::ActorCell) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<::ractor::ActorCell, E>> + Send + 'static,
+        E: Into<Failure>,
+    {
+        let factory = Arc::new(Mutex::new(move |parent| -> ractor::RactorFuture {
+            let future = factory(parent);
+            Box::pin(async move { future.await.map_err(Into::into) })
+        }));
+        Self::custom(id, move |place| {
+            Ok(Box::new(ractor::RactorKind::new(place, factory.clone())))
         })
     }
 

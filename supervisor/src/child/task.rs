@@ -17,10 +17,12 @@ use tokio::sync::{Notify, watch};
 use treewarden_runtime::host::{Life, Observer};
 use treewarden_runtime::{ExitReason, Failure, Panic, System};
 
+use super::order::{Order, Orders};
 use super::{ChildKind, ChildPlace};
 use crate::sync::MutexExt;
 
-pub(super) type TaskFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+type FallibleFuture<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+pub(super) type TaskFuture = FallibleFuture<()>;
 type TaskFactory = dyn FnMut(TaskContext) -> TaskFuture + Send;
 
 /// How a future takes part.
@@ -99,13 +101,6 @@ impl fmt::Debug for TaskContext {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Order {
-    Run,
-    Stop,
-    Kill,
-}
-
 /// Makes sure that `Started` is reported once, and never after the end.
 struct Readiness {
     observer: Arc<dyn Observer>,
@@ -143,7 +138,7 @@ pub(super) struct TaskKind {
     place: ChildPlace,
     factory: Arc<Mutex<TaskFactory>>,
     style: Style,
-    orders: Option<watch::Sender<Order>>,
+    orders: Orders,
     last_exit: Arc<Mutex<Option<ExitReason>>>,
 }
 
@@ -153,18 +148,8 @@ impl TaskKind {
             place,
             factory,
             style,
-            orders: None,
+            orders: Orders::default(),
             last_exit: Arc::default(),
-        }
-    }
-
-    fn give(&self, order: Order) {
-        if let Some(orders) = &self.orders {
-            orders.send_if_modified(|current| {
-                let is_news = order > *current;
-                *current = order.max(*current);
-                is_news
-            });
         }
     }
 }
@@ -188,8 +173,7 @@ impl ChildKind for TaskKind {
                 });
             }
         };
-        let (sender, orders) = watch::channel(Order::Run);
-        self.orders = Some(sender);
+        let orders = self.orders.renew();
         let readiness = Arc::new(Readiness {
             observer: self.place.observer.clone(),
             incarnation,
@@ -215,11 +199,11 @@ impl ChildKind for TaskKind {
     }
 
     fn stop(&mut self) {
-        self.give(Order::Stop);
+        self.orders.give(Order::Stop);
     }
 
     fn kill(&mut self) {
-        self.give(Order::Kill);
+        self.orders.give(Order::Kill);
     }
 }
 
@@ -309,7 +293,9 @@ async fn run(
 }
 
 /// Resolves with the result of the future, or with its panic.
-async fn poll_caught(future: &mut Option<TaskFuture>) -> Result<(), ExitReason> {
+pub(super) async fn poll_caught<T>(
+    future: &mut Option<FallibleFuture<T>>,
+) -> Result<T, ExitReason> {
     poll_fn(|cx| {
         let Some(future) = future.as_mut() else {
             return Poll::Pending;
