@@ -230,7 +230,7 @@ impl System {
         let id = self.next_id();
         let cell = self.cell(id, None, queue, order::START);
         let reference = self.attach_cell(&cell);
-        Handle::current().spawn(host::<A, _>(cell, Once(Some(actor)), None));
+        Handle::current().spawn(host::<A, _>(cell, Once(Some(actor))));
         reference
     }
 
@@ -278,7 +278,7 @@ impl System {
         let reference = self.attach_cell(&cell);
         place.run(
             &cell.core.path(),
-            host::<A, _>(cell.clone(), Once(Some(actor)), None),
+            host::<A, _>(cell.clone(), Once(Some(actor))),
         )?;
         Ok(reference)
     }
@@ -320,9 +320,10 @@ impl System {
             .queue_config(message_of)
             .map_err(SpawnError::WeighsOtherMessages)?;
         let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
+        cell.core.set_observer(observer);
         place.run(
             &cell.core.path(),
-            host::<A, _>(cell.clone(), Factory(factory), Some(observer)),
+            host::<A, _>(cell.clone(), Factory(factory)),
         )?;
         let hosted: Arc<dyn Hosted> = cell.clone();
         Ok((ActorRef { cell }, HostHandle::new(hosted)))

@@ -32,6 +32,7 @@ use crate::{
     dead_letter::{DeadLetter, DeadLetterReason},
     envelope::{Envelope, MessageContext},
     exit::ExitReason,
+    host::{Life, Observer},
     id::ActorId,
     mailbox::{Joined, Pushed, Queue, Rejected},
     monitor::{MonitorEvent, Watcher},
@@ -77,6 +78,8 @@ const NO_ROOT: u32 = u32::MAX;
 struct Rare {
     last_exit: Option<LastExit>,
     watchers: Vec<Arc<dyn Watcher>>,
+    /// Who starts its incarnations. It is let go when the address ends, because it knows the address in turn.
+    observer: Option<Arc<dyn Observer>>,
 }
 
 struct LastExit {
@@ -170,6 +173,34 @@ impl Core {
     fn begin_incarnation(&self) {
         let number = self.incarnation.load(Ordering::Relaxed).saturating_add(1);
         self.incarnation.store(number, Ordering::Relaxed);
+    }
+
+    /// Before the address is hosted.
+    pub(crate) fn set_observer(&self, observer: Arc<dyn Observer>) {
+        self.rare.locked().get_or_insert_default().observer = Some(observer);
+    }
+
+    fn forget_observer(&self) {
+        let observer = match &mut *self.rare.locked() {
+            Some(rare) => rare.observer.take(),
+            None => None,
+        };
+        drop(observer);
+    }
+
+    /// False: nobody starts incarnations here, so there is one alone.
+    fn report(&self, life: Life) -> bool {
+        let observer = match &*self.rare.locked() {
+            Some(rare) => rare.observer.clone(),
+            None => None,
+        };
+        match observer {
+            Some(observer) => {
+                observer.on_life(life);
+                true
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn last_exit(&self) -> Option<ExitReason> {

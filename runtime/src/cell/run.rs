@@ -31,7 +31,7 @@ use crate::{
     dead_letter::DeadLetterReason,
     envelope::{Envelope, MessageContext},
     exit::{ExitReason, Suspect},
-    host::{Life, Observer},
+    host::Life,
     mailbox::Consumer,
     panics,
     reference::{ActorRef, AddressState},
@@ -82,15 +82,11 @@ where
     }
 }
 
-/// The whole life of an address. With an observer its incarnations are started by order; without one there is a single
-/// incarnation, and the address ends with it.
+/// The whole life of an address. If the cell has an observer its incarnations are started by order; without one there is a
+/// single incarnation, and the address ends with it.
 ///
 /// The address also ends if the future is dropped, polled or not.
-pub(crate) fn host<A, S>(
-    cell: Arc<Cell<A::Msg>>,
-    mut starter: S,
-    observer: Option<Arc<dyn Observer>>,
-) -> impl Future<Output = ()> + Send
+pub(crate) fn host<A, S>(cell: Arc<Cell<A::Msg>>, mut starter: S) -> impl Future<Output = ()> + Send
 where
     A: Actor,
     S: Starter<A>,
@@ -98,7 +94,7 @@ where
     let deed = Deed(Some(cell));
     async move {
         let cell = deed.claim();
-        let mut tenancy = Tenancy::begin(&cell, observer.as_deref());
+        let mut tenancy = Tenancy::begin(&cell);
         loop {
             match tenancy.next_order().await {
                 Order::Start => {}
@@ -106,9 +102,8 @@ where
             }
             let life = incarnation::<A, S>(&mut tenancy, &mut starter).await;
             tenancy.runs = false;
-            match tenancy.observer {
-                Some(observer) => observer.on_life(life),
-                None => break,
+            if !cell.core.report(life) {
+                break;
             }
         }
         // The tenancy's drop ends the address.
@@ -127,7 +122,7 @@ impl<M> Deed<M> {
 impl<M> Drop for Deed<M> {
     fn drop(&mut self) {
         if let Some(cell) = &self.0 {
-            drop(Tenancy::begin(cell, None));
+            drop(Tenancy::begin(cell));
         }
     }
 }
@@ -141,18 +136,16 @@ enum Order {
 struct Tenancy<'a, M> {
     cell: &'a Arc<Cell<M>>,
     consumer: Consumer<'a, Envelope<M>>,
-    observer: Option<&'a dyn Observer>,
     /// Whether an incarnation has begun and not been reported yet.
     runs: bool,
 }
 
 impl<'a, M> Tenancy<'a, M> {
-    fn begin(cell: &'a Arc<Cell<M>>, observer: Option<&'a dyn Observer>) -> Self {
+    fn begin(cell: &'a Arc<Cell<M>>) -> Self {
         let consumer = cell.queue.consume();
         Self {
             cell,
             consumer: consumer.expect("an address is hosted once, when it is made"),
-            observer,
             runs: false,
         }
     }
@@ -200,13 +193,11 @@ impl<M> Drop for Tenancy<'_, M> {
             // The task was dropped in the middle of an incarnation: its runtime is going away.
             let incarnation = cell.core.incarnation();
             cell.core.set_last_exit(incarnation, ExitReason::Killed);
-            if let Some(observer) = self.observer {
-                observer.on_life(Life::Exited {
-                    incarnation,
-                    reason: ExitReason::Killed,
-                    suspect: None,
-                });
-            }
+            cell.core.report(Life::Exited {
+                incarnation,
+                reason: ExitReason::Killed,
+                suspect: None,
+            });
         }
         cell.core.set_state(AddressState::Gone);
         cell.queue.close();
@@ -220,6 +211,7 @@ impl<M> Drop for Tenancy<'_, M> {
         self.consumer.trim();
         cell.core.system.forget(&cell.core);
         cell.core.tell_gone();
+        cell.core.forget_observer();
     }
 }
 
@@ -283,11 +275,9 @@ impl<M> Tenancy<'_, M> {
     fn report_start(&self) {
         let core = &self.cell.core;
         core.set_state(AddressState::Running);
-        if let Some(observer) = self.observer {
-            observer.on_life(Life::Started {
-                incarnation: core.incarnation(),
-            });
-        }
+        core.report(Life::Started {
+            incarnation: core.incarnation(),
+        });
     }
 }
 
@@ -674,13 +664,14 @@ mod tests {
         assert!(holds_memory().await);
     }
 
-    /// Tokio allocates tasks in steps of 128 bytes; up to 272 bytes of future fit into 384.
+    /// Tokio allocates tasks in steps of 128 bytes; up to 272 bytes of future fit into 384, so that there is room for
+    /// some state: each byte of it counts twice, before and after the start.
     #[tokio::test]
     async fn a_small_actor_fits_into_a_small_task() {
         let actor = System::new("test").spawn(Small(0));
         let cell = actor.cell.clone();
-        let hosted = host::<Small, _>(cell, Once(Some(Small(0))), None);
-        assert!(size_of_val(&hosted) <= 272, "{}", size_of_val(&hosted));
+        let hosted = host::<Small, _>(cell, Once(Some(Small(0))));
+        assert!(size_of_val(&hosted) <= 240, "{}", size_of_val(&hosted));
         assert!(size_of::<Cell<u64>>() <= 216, "{}", size_of::<Cell<u64>>());
         // It was never the host of that cell.
         std::mem::forget(hosted);
