@@ -1,12 +1,13 @@
 //! How an agent is set up.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::seeds::Seed;
 use crate::datagram::{Key, Keyring};
 use crate::membership::{Config, Metadata};
-use crate::partition::{KeepMajority, PartitionPolicy};
+use crate::partition::{KeepMajority, Lease, PartitionPolicy};
 
 /// For which kind of network the timing is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,12 @@ impl Preset {
         }
     }
 
-    /// How long the default policy waits for a view to be stable.
+    /// How long the default policy waits for a view of up to ten members to be stable; see
+    /// [`Patience`](crate::partition::Patience).
     pub fn stable_after(self) -> Duration {
         match self {
             Self::Local => Duration::from_secs(1),
-            Self::Lan => Duration::from_secs(7),
+            Self::Lan => Duration::from_secs(5),
             Self::Wan => Duration::from_secs(20),
         }
     }
@@ -78,6 +80,10 @@ pub struct AgentConfig {
     pub membership: Config,
     /// What to do about members that stay unreachable.
     pub policy: Box<dyn PartitionPolicy>,
+    /// The third party of a policy that [needs one](PartitionPolicy::needs_lease).
+    pub lease: Option<Arc<dyn Lease>>,
+    /// How long the lease may take before it counts as refused.
+    pub lease_timeout: Duration,
     /// What others shall know of this node.
     pub metadata: Metadata,
     /// What to do after being declared down.
@@ -98,9 +104,9 @@ impl AgentConfig {
             resolve_interval: Duration::from_secs(15),
             security: Security::Keyring(Keyring::new(key)),
             membership: preset.membership(),
-            policy: Box::new(KeepMajority {
-                stable_after: preset.stable_after(),
-            }),
+            policy: Box::new(KeepMajority::new(preset.stable_after())),
+            lease: None,
+            lease_timeout: Duration::from_secs(5),
             metadata: Metadata::default(),
             rejoin: Rejoin::Automatically,
             events_waiting_max: 1024,

@@ -32,6 +32,8 @@ pub enum AgentError {
         /// What it is bound to.
         bind: SocketAddr,
     },
+    /// The partition policy needs a lease, and there is none to ask.
+    LeaseNeeded,
     /// The operating system gave no randomness.
     Randomness,
 }
@@ -63,6 +65,10 @@ impl fmt::Display for AgentError {
                     "{bind} stands for all addresses of this machine; set `advertise` to the one that others can reach"
                 )
             }
+            Self::LeaseNeeded => write!(
+                f,
+                "the partition policy asks a third party: set `lease` to it, or choose another policy"
+            ),
             Self::Randomness => write!(f, "the operating system gave no randomness"),
         }
     }
@@ -74,7 +80,10 @@ impl std::error::Error for AgentError {
             Self::Name(error) => Some(error),
             Self::Settings(error) => Some(error),
             Self::Bind { source, .. } => Some(source),
-            Self::AddressInUse { .. } | Self::AdvertiseNeeded { .. } | Self::Randomness => None,
+            Self::AddressInUse { .. }
+            | Self::AdvertiseNeeded { .. }
+            | Self::LeaseNeeded
+            | Self::Randomness => None,
         }
     }
 }

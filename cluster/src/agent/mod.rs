@@ -10,6 +10,7 @@
 mod config;
 mod error;
 mod handle;
+mod lease;
 mod run;
 mod seeds;
 mod transport;
@@ -19,6 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc};
+
+use lease::LeaseDesk;
 
 use crate::datagram::{Courier, OVERHEAD_BYTES_MAX};
 use crate::membership::{BootUid, Identity, Machine, NodeId, NodeName};
@@ -62,6 +65,9 @@ impl Agent {
         config: AgentConfig,
     ) -> Result<AgentHandle, AgentError> {
         let name = NodeName::new(&config.node).map_err(AgentError::Name)?;
+        if config.policy.needs_lease() && config.lease.is_none() {
+            return Err(AgentError::LeaseNeeded);
+        }
         let local = transport.local_addr().map_err(|source| AgentError::Bind {
             addr: config.bind,
             source,
@@ -121,6 +127,14 @@ impl Agent {
                 commands.downgrade(),
             ));
         }
+        let conduct = run::Conduct {
+            rejoin: config.rejoin,
+            lease: LeaseDesk {
+                lease: config.lease,
+                timeout: config.lease_timeout,
+                commands: commands.downgrade(),
+            },
+        };
         let handle = AgentHandle::new(commands, events.downgrade(), &machine, advertised);
         let shell = run::Shell::new(
             transport,
@@ -129,7 +143,7 @@ impl Agent {
             clock,
             events,
             handle.view(),
-            config.rejoin,
+            conduct,
         );
         tokio::spawn(shell.run(inbox));
         Ok(handle)

@@ -11,9 +11,11 @@ use super::config::Rejoin;
 use super::error::CallError;
 use super::fresh_boot;
 use super::handle::{AgentStats, SharedView, lock};
+use super::lease::LeaseDesk;
 use super::transport::DatagramTransport;
 use crate::datagram::{Courier, Key, KeyError, Keyring, Opened};
 use crate::membership::{DownReason, Event, Machine, Metadata, NodeName};
+use crate::partition::LeaseAnswer;
 
 /// Datagrams worked off before commands and timers get their turn.
 const BATCH: usize = 64;
@@ -38,6 +40,7 @@ pub(super) enum Command {
     RemoveKey(Key, Answer),
     Stats(oneshot::Sender<AgentStats>),
     Seeds(Vec<SocketAddr>),
+    Lease(u64, LeaseAnswer),
 }
 
 /// tokio's monotonic time as the machine's: since the start.
@@ -58,6 +61,12 @@ impl Clock {
     }
 }
 
+/// What the shell does by itself about partitions.
+pub(super) struct Conduct {
+    pub(super) rejoin: Rejoin,
+    pub(super) lease: LeaseDesk,
+}
+
 pub(super) struct Shell<T> {
     transport: T,
     machine: Machine,
@@ -65,7 +74,7 @@ pub(super) struct Shell<T> {
     clock: Clock,
     events: broadcast::Sender<Event>,
     view: SharedView,
-    rejoin: Rejoin,
+    conduct: Conduct,
     leaving: Vec<Answer>,
     ended: bool,
     stats: AgentStats,
@@ -80,7 +89,7 @@ impl<T: DatagramTransport> Shell<T> {
         clock: Clock,
         events: broadcast::Sender<Event>,
         view: SharedView,
-        rejoin: Rejoin,
+        conduct: Conduct,
     ) -> Self {
         Self {
             transport,
@@ -89,7 +98,7 @@ impl<T: DatagramTransport> Shell<T> {
             clock,
             events,
             view,
-            rejoin,
+            conduct,
             leaving: Vec::new(),
             ended: false,
             stats: AgentStats::default(),
@@ -226,6 +235,13 @@ impl<T: DatagramTransport> Shell<T> {
                 view.my_state = self.machine.state();
                 view.members.clear();
             }
+            Event::LeaseWanted { number, owner } => self.conduct.lease.ask(*number, owner.clone()),
+            Event::PartitionUndecided { reason } => {
+                tracing::warn!(
+                    ?reason,
+                    "the partition policy leaves the unreachable to an operator"
+                )
+            }
             Event::Joined { .. } | Event::Refuted { .. } | Event::Paused { .. } => {}
         }
         let _ = self.events.send(event); // nobody may be listening
@@ -245,7 +261,7 @@ impl<T: DatagramTransport> Shell<T> {
             self.machine.state(),
             crate::membership::State::Down(DownReason::Policy)
         );
-        if self.rejoin == Rejoin::Never || !by_policy {
+        if self.conduct.rejoin == Rejoin::Never || !by_policy {
             return;
         }
         let Ok(boot) = fresh_boot(self.machine.id().boot) else {
@@ -301,6 +317,7 @@ impl<T: DatagramTransport> Shell<T> {
                     ..self.stats
                 });
             }
+            Command::Lease(number, answer) => self.machine.handle_lease(now, number, answer),
             Command::Seeds(addrs) => {
                 let _ = self.machine.join(now, &addrs); // refused while it is down; the addresses are kept
             }

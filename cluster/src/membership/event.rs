@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::claim::{DownReason, State};
 use super::identity::{NodeId, NodeName};
 use super::metadata::Record;
+use crate::partition::Undecided;
 
 /// One datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,19 @@ pub enum Event {
         reason: DownReason,
         /// Who decided.
         decider: NodeName,
+    },
+    /// The policy leaves it to an operator what becomes of the unreachable. They stay so until they come back or are declared down. Told
+    /// once for each change of the view.
+    PartitionUndecided {
+        /// Why.
+        reason: Undecided,
+    },
+    /// The policy wants a [lease](crate::partition::Lease): ask for it, and call [`handle_lease`](super::Machine::handle_lease).
+    LeaseWanted {
+        /// Which question this is.
+        number: u64,
+        /// In whose name to ask: the oldest member of this side.
+        owner: NodeId,
     },
     /// After [`Event::SelfDown`]: a part of the cluster that counts can be reached. Call [`rejoin`](super::Machine::rejoin) with a
     /// greater boot to come back.

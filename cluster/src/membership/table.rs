@@ -61,6 +61,8 @@ pub(super) struct Member {
     pub(super) heard_at: Option<Duration>,
     /// Since when the state is what it is.
     pub(super) since: Duration,
+    /// Since when this boot is known.
+    pub(super) known_since: Duration,
     position_in_group: usize,
 }
 
@@ -198,6 +200,7 @@ impl Table {
             suspicion: None,
             heard_at: None,
             since: now,
+            known_since: now,
             position_in_group: self.groups[group as usize].len(),
         };
         self.groups[group as usize].push(slot);
@@ -224,6 +227,7 @@ impl Table {
             member.suspicion = None;
             member.heard_at = None;
             member.since = now;
+            member.known_since = now;
         });
     }
 

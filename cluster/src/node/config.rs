@@ -1,12 +1,12 @@
 //! How a node is set up.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use crate::{
     agent::{AgentConfig, AgentError, Preset, Rejoin, Security, Seed},
     datagram::{Key, Keyring},
     membership::{Config, Metadata},
-    partition::PartitionPolicy,
+    partition::{Lease, PartitionPolicy},
     remote::{LinkConfig, LinkConfigError},
 };
 
@@ -26,6 +26,7 @@ pub struct NodeConfig {
     pub(super) preset: Preset,
     pub(super) membership: Option<Config>,
     pub(super) policy: Option<Box<dyn PartitionPolicy>>,
+    pub(super) lease: Option<Arc<dyn Lease>>,
     pub(super) rejoin: Option<Rejoin>,
     pub(super) metadata: Metadata,
     pub(super) links: LinkConfig,
@@ -44,6 +45,7 @@ impl NodeConfig {
             preset: Preset::Lan,
             membership: None,
             policy: None,
+            lease: None,
             rejoin: None,
             metadata: Metadata::default(),
             links: LinkConfig::default(),
@@ -92,9 +94,16 @@ impl NodeConfig {
         self
     }
 
-    /// What to do about members that stay unreachable. By default the side with the majority goes on.
+    /// What to do about members that stay unreachable. By default the side with the majority goes on; of two nodes neither has one, and an
+    /// operator is [asked](crate::membership::Event::PartitionUndecided).
     pub fn policy(mut self, policy: impl PartitionPolicy + 'static) -> Self {
         self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// The third party of a policy that needs one, such as [`LeaseMajority`](crate::partition::LeaseMajority).
+    pub fn lease(mut self, lease: impl Lease + 'static) -> Self {
+        self.lease = Some(Arc::new(lease));
         self
     }
 
@@ -125,6 +134,7 @@ impl NodeConfig {
             security: Security::Keyring(keyring),
             membership: self.membership.unwrap_or(preset.membership),
             policy: self.policy.unwrap_or(preset.policy),
+            lease: self.lease,
             rejoin: self.rejoin.unwrap_or(preset.rejoin),
             metadata,
             ..preset

@@ -10,7 +10,7 @@ use treewarden_cluster::membership::wire::Packet;
 use treewarden_cluster::membership::{
     BootUid, Config, Event, Identity, Machine, Metadata, NodeId, NodeName, Rng, Transmit,
 };
-use treewarden_cluster::partition::{KeepMajority, PartitionPolicy};
+use treewarden_cluster::partition::{KeepMajority, OfTwo, PartitionPolicy};
 
 use super::fault::Fault;
 use super::invariants::{self, Invariant, Step};
@@ -301,9 +301,8 @@ impl World {
             addr: self.processes[node].addr,
             metadata: Metadata::default(),
         };
-        let policy: Box<dyn PartitionPolicy> = Box::new(KeepMajority {
-            stable_after: self.config.stable_after,
-        });
+        let policy: Box<dyn PartitionPolicy> =
+            Box::new(KeepMajority::new(self.config.stable_after).of_two(OfTwo::KeepOldest));
         let machine = Machine::new(
             self.now,
             self.config.membership.clone(),

@@ -222,6 +222,7 @@ impl Machine {
 
     fn unreachable_changed(&mut self) {
         self.unreachable_changed_at = self.now;
+        self.lease.forget();
         self.timers.set(Timer::Policy, self.now);
     }
 

@@ -29,6 +29,7 @@ pub use commands::CommandError;
 use contact::{Contacts, Downed};
 use probing::{Probes, Relay};
 use sync::Sync;
+use verdicts::Lease;
 
 /// In which part of its life this machine is.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub struct Machine {
     sync: Sync,
     gossiped_at: Option<Duration>,
     unreachable_changed_at: Duration,
+    lease: Lease,
 
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -117,6 +119,7 @@ impl Machine {
             sync: Sync::default(),
             gossiped_at: None,
             unreachable_changed_at: now,
+            lease: Lease::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::gossip::Extras;
 use super::{Life, Machine};
 use crate::membership::claim::{Claim, DownReason, State};
+use crate::membership::event::Event;
 use crate::membership::table::{Group, Member, Slot};
 use crate::membership::timers::Timer;
 use crate::membership::wire::Body;
-use crate::partition::{Unreachable, Verdict, View};
+use crate::partition::{LeaseAnswer, Peer, Unreachable, Verdict, View};
 
 /// A policy that asks for no wait at all is asked again after this.
 const WAIT_LEAST: Duration = Duration::from_millis(1);
@@ -17,7 +18,33 @@ const ASKED_AT_ONCE: usize = 32;
 /// In clusters up to this size everybody asks, so that a slow eldest holds nobody up.
 const ASK_EACH_OTHER_BELOW: usize = 32;
 
+/// What is known of the lease that some policies want. Void when the unreachable change.
+#[derive(Debug, Default)]
+pub(super) struct Lease {
+    /// Counts how often it was asked for, so that a late answer to an earlier question is known as such.
+    asked: u64,
+    waiting: bool,
+    answer: Option<LeaseAnswer>,
+}
+
+impl Lease {
+    pub(super) fn forget(&mut self) {
+        self.waiting = false;
+        self.answer = None;
+    }
+}
+
 impl Machine {
+    /// The answer to [`Event::LeaseWanted`] of the same number. A late answer to an earlier question changes nothing.
+    pub fn handle_lease(&mut self, now: Duration, number: u64, answer: LeaseAnswer) {
+        self.observe(now);
+        if self.lease.waiting && self.lease.asked == number {
+            self.lease.waiting = false;
+            self.lease.answer = Some(answer);
+            self.ask_policy();
+        }
+    }
+
     /// A suspicion was not refuted in time.
     pub(super) fn end_suspicion(&mut self, slot: Slot) {
         let Some(member) = self
@@ -38,7 +65,8 @@ impl Machine {
         if !matches!(self.life, Life::Up) || self.table.group(Group::Unreachable).is_empty() {
             return;
         }
-        match self.policy.decide(&self.view()) {
+        let view = self.view();
+        match self.policy.decide(&view) {
             Verdict::Ask => {
                 self.call_the_roll();
                 self.timers.set(
@@ -63,7 +91,27 @@ impl Machine {
                 }
             }
             Verdict::DownMyself => self.go_down(DownReason::Policy, self.id.name.clone()),
+            Verdict::AskLease => self.ask_for_the_lease(&view),
+            Verdict::Undecided(reason) => {
+                self.events.push_back(Event::PartitionUndecided { reason })
+            }
         }
+    }
+
+    fn ask_for_the_lease(&mut self, view: &View) {
+        if self.lease.waiting {
+            return;
+        }
+        let reachable = view.reachable.iter().map(|peer| &peer.id);
+        let owner = reachable
+            .min_by_key(|id| (id.boot, *id))
+            .unwrap_or(&self.id);
+        self.lease.waiting = true;
+        self.lease.asked += 1;
+        self.events.push_back(Event::LeaseWanted {
+            number: self.lease.asked,
+            owner: owner.clone(),
+        });
     }
 
     /// Pings some of those who have been silent since the last change. Only the oldest member of a side does so, so that the cost is not
@@ -104,23 +152,38 @@ impl Machine {
                 .iter()
                 .filter_map(|slot| self.table.get(*slot))
         };
-        let (heard, silent): (Vec<&Member>, Vec<&Member>) = members(Group::Live)
-            .partition(|member| member.heard_at >= Some(self.unreachable_changed_at));
-        let unreachable = members(Group::Unreachable)
+        let peer = |member: &Member| Peer {
+            id: member.id.clone(),
+            record: member.record.clone(),
+        };
+        let first_lost_at = members(Group::Unreachable).map(|lost| lost.since).min();
+        let mut view = View {
+            reachable: vec![Peer {
+                id: self.id.clone(),
+                record: self.record.clone(),
+            }],
+            silent: Vec::new(),
+            newcomers: Vec::new(),
+            unreachable: Vec::new(),
+            stable_for: self.now.saturating_sub(self.unreachable_changed_at),
+            lease: self.lease.answer,
+        };
+        for member in members(Group::Live) {
+            let is_newcomer = first_lost_at.is_some_and(|lost_at| member.known_since > lost_at);
+            let was_heard = member.heard_at >= Some(self.unreachable_changed_at);
+            let kind = match (is_newcomer, was_heard) {
+                (true, _) => &mut view.newcomers,
+                (false, true) => &mut view.reachable,
+                (false, false) => &mut view.silent,
+            };
+            kind.push(peer(member));
+        }
+        view.unreachable = members(Group::Unreachable)
             .map(|member| Unreachable {
-                id: member.id.clone(),
+                peer: peer(member),
                 for_duration: self.now.saturating_sub(member.since),
             })
             .collect();
-        View {
-            reachable: heard
-                .iter()
-                .map(|member| member.id.clone())
-                .chain([self.id.clone()])
-                .collect(),
-            silent: silent.iter().map(|member| member.id.clone()).collect(),
-            unreachable,
-            stable_for: self.now.saturating_sub(self.unreachable_changed_at),
-        }
+        view
     }
 }

@@ -31,9 +31,7 @@ impl TreewardenMember {
             addr: address(index),
             metadata: Metadata::default(),
         };
-        let policy = KeepMajority {
-            stable_after: Duration::from_secs(7),
-        };
+        let policy = KeepMajority::new(Duration::from_secs(7));
         let machine =
             Machine::new(now, config, identity, Box::new(policy), seed).expect("valid settings");
         Self { machine, now }
