@@ -8,6 +8,7 @@
 //! | [`node`] | the two parts joined |
 //! | [`agent`], [`datagram`], [`membership`], [`partition`] | who is there: the shell, sealed datagrams, and the pure machines |
 //! | [`remote`] | references to actors on other nodes |
+//! | [`transport`] | what links run over: TCP, in the clear or under mutual TLS |
 #![forbid(unsafe_code)]
 
 pub mod agent;
@@ -16,5 +17,6 @@ pub mod membership;
 pub mod node;
 pub mod partition;
 pub mod remote;
+pub mod transport;
 
 pub use node::{Node, NodeConfig, NodeError};

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UdpSocket};
+use treewarden_cli::certs::Authority;
+use treewarden_cluster::transport::{Credentials, Identity};
 use treewarden_cluster::{
     Node, NodeConfig, NodeError,
     membership::{Event, NodeId},
@@ -55,6 +57,7 @@ fn config(name: &str) -> NodeConfig {
     NodeConfig::new("test", name)
         .preset(Preset::Local)
         .key(Key::from_bytes([7; 32]))
+        .plaintext_links_on_loopback()
 }
 
 /// A node that exposes a greeter, and has found `seeds`.
@@ -255,4 +258,32 @@ async fn a_node_does_not_start_without_a_key() {
     let system = System::new("test");
     let refused = Node::start(&system, NodeConfig::new("test", "a")).await;
     assert!(matches!(refused, Err(NodeError::KeyNeeded)));
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_before_it_was_said_how_its_links_are_protected() {
+    let system = System::new("test");
+    let plain = || NodeConfig::new("test", "a").key(Key::from_bytes([7; 32]));
+    let refused = Node::start(&system, plain()).await;
+    assert!(matches!(refused, Err(NodeError::LinkSecurityNeeded)));
+
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    let beyond = plain().plaintext_links_on_loopback().listen(everywhere);
+    let refused = Node::start(&system, beyond).await;
+    assert!(
+        matches!(refused, Err(NodeError::PlaintextBeyondLoopback { addr }) if addr == everywhere)
+    );
+
+    let authority = Authority::generate("test", 1).unwrap();
+    let of_b = authority
+        .issue(&Identity::new("test", "b").unwrap(), 1)
+        .unwrap();
+    let credentials = Credentials::from_pem(
+        authority.issued().certificate.as_bytes(),
+        of_b.certificate.as_bytes(),
+        of_b.key.as_bytes(),
+    )
+    .unwrap();
+    let refused = Node::start(&system, plain().credentials(credentials)).await;
+    assert!(matches!(refused, Err(NodeError::WrongCredentials { .. })));
 }

@@ -175,6 +175,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         .listen(options.listen)
         .seeds(options.seeds)
         .key(Key::from_bytes(KEY))
+        .plaintext_links_on_loopback()
         .preset(Preset::Local);
     let node = Node::start(&system, config).await.map_err(BadInput::Node)?;
     let mut membership = node.events();

@@ -8,11 +8,13 @@ use crate::{
     membership::{Config, Metadata},
     partition::{Lease, PartitionPolicy},
     remote::{LinkConfig, LinkConfigError},
+    transport::{Credentials, Identity},
 };
 
 /// Settings of a [`Node`](super::Node).
 ///
-/// What has to be said: the cluster, the node's name, and the [`key`](Self::key). What usually is: where to
+/// What has to be said: the cluster, the node's name, the [`key`](Self::key) of the gossip, and how links are protected:
+/// [`credentials`](Self::credentials), or [nothing](Self::plaintext_links_on_loopback). What usually is: where to
 /// [`listen`](Self::listen), and where others are found ([`seeds`](Self::seeds)). The timing is that of the preset
 /// [`Lan`](Preset::Lan) if nothing else is said.
 #[derive(Debug)]
@@ -30,6 +32,16 @@ pub struct NodeConfig {
     pub(super) rejoin: Option<Rejoin>,
     pub(super) metadata: Metadata,
     pub(super) links: LinkConfig,
+    pub(super) security: Option<LinkSecurity>,
+}
+
+/// How links are protected.
+#[derive(Clone, Debug)]
+pub enum LinkSecurity {
+    /// Mutual TLS: both ends show certificates of the cluster's authority.
+    Tls(Credentials),
+    /// Not at all: whoever can read packets reads what is sent. On loopback alone.
+    PlaintextOnLoopback,
 }
 
 impl NodeConfig {
@@ -49,6 +61,7 @@ impl NodeConfig {
             rejoin: None,
             metadata: Metadata::default(),
             links: LinkConfig::default(),
+            security: None,
         }
     }
 
@@ -119,10 +132,50 @@ impl NodeConfig {
         self
     }
 
+    /// What this node proves itself with to other nodes, and checks them against. They have to speak for this node of this cluster.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.security = Some(LinkSecurity::Tls(credentials));
+        self
+    }
+
+    /// Links are not encrypted. Only for nodes that listen on loopback, and link with nodes there.
+    pub fn plaintext_links_on_loopback(mut self) -> Self {
+        self.security = Some(LinkSecurity::PlaintextOnLoopback);
+        self
+    }
+
     /// Settings of the links to other nodes.
     pub fn links(mut self, links: LinkConfig) -> Self {
         self.links = links;
         self
+    }
+
+    /// How links are protected, if that fits with who and where this node is.
+    pub(super) fn checked_security(&self) -> Result<LinkSecurity, NodeError> {
+        match &self.security {
+            None => Err(NodeError::LinkSecurityNeeded),
+            Some(LinkSecurity::PlaintextOnLoopback) => {
+                let beyond = [Some(self.listen), self.advertise]
+                    .into_iter()
+                    .flatten()
+                    .find(|addr| !addr.ip().is_loopback());
+                match beyond {
+                    Some(addr) => Err(NodeError::PlaintextBeyondLoopback { addr }),
+                    None => Ok(LinkSecurity::PlaintextOnLoopback),
+                }
+            }
+            Some(LinkSecurity::Tls(credentials)) => {
+                let found = credentials.identity();
+                if found.cluster == self.cluster && found.node == self.name {
+                    Ok(LinkSecurity::Tls(credentials.clone()))
+                } else {
+                    Err(NodeError::WrongCredentials {
+                        found: found.clone(),
+                        wanted: format!("{} of cluster {}", self.name, self.cluster),
+                    })
+                }
+            }
+        }
     }
 
     /// The part of it that membership is started with.
@@ -182,6 +235,20 @@ pub enum NodeError {
     },
     /// There is no [`key`](NodeConfig::key). A node without one could be talked to by anybody.
     KeyNeeded,
+    /// It was not said how links are protected.
+    LinkSecurityNeeded,
+    /// Links in the clear stay on loopback, and this address is not there.
+    PlaintextBeyondLoopback {
+        /// Where it was to listen, or to be reached.
+        addr: SocketAddr,
+    },
+    /// The credentials speak for another node, or for a node of another cluster.
+    WrongCredentials {
+        /// For whom they speak.
+        found: Identity,
+        /// For whom they should.
+        wanted: String,
+    },
     /// The settings of the links make no sense.
     Links(LinkConfigError),
     /// Membership could not be started.
@@ -216,6 +283,17 @@ impl fmt::Display for NodeError {
             Self::KeyNeeded => f.write_str(
                 "a node needs the key of its cluster: give it one with NodeConfig::key, the same on all nodes",
             ),
+            Self::LinkSecurityNeeded => f.write_str(
+                "a node needs credentials for its links: NodeConfig::credentials (`treewarden certs` makes some), or NodeConfig::plaintext_links_on_loopback",
+            ),
+            Self::PlaintextBeyondLoopback { addr } => write!(
+                f,
+                "links in the clear stay on loopback, and {addr} is not there: use NodeConfig::credentials"
+            ),
+            Self::WrongCredentials { found, wanted } => write!(
+                f,
+                "the certificate speaks for {found}, and this node is {wanted}"
+            ),
             Self::Links(error) => error.fmt(f),
             Self::Agent(error) => error.fmt(f),
         }
@@ -228,7 +306,11 @@ impl std::error::Error for NodeError {
             Self::Bind { source, .. } => Some(source),
             Self::Links(error) => Some(error),
             Self::Agent(error) => Some(error),
-            Self::AddressInUse { .. } | Self::KeyNeeded => None,
+            Self::AddressInUse { .. }
+            | Self::KeyNeeded
+            | Self::LinkSecurityNeeded
+            | Self::PlaintextBeyondLoopback { .. }
+            | Self::WrongCredentials { .. } => None,
         }
     }
 }

@@ -36,13 +36,14 @@ use crate::{
         Directory, ExposeError, LinkCounters, LinkIdentity, LinkKeys, Links, LinksError, Location,
         RemoteMessage, RemoteRef,
     },
+    transport::{Tcp, Tls},
 };
 
 pub use crate::{
     agent::{Preset, Rejoin, Seed},
     datagram::Key,
 };
-pub use config::{NodeConfig, NodeError, Protocol};
+pub use config::{LinkSecurity, NodeConfig, NodeError, Protocol};
 
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.
 const PORT_ATTEMPTS_MAX: usize = 16;
@@ -58,6 +59,7 @@ const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
 /// ```no_run
 /// # use serde::{Deserialize, Serialize};
 /// # use treewarden_cluster::{Node, NodeConfig, node::Key, remote::{RemoteMessage, RemoteRef}};
+/// # use treewarden_cluster::transport::Credentials;
 /// # use treewarden_runtime::{ActorRef, Failure, Reply, System};
 /// # #[derive(Serialize, Deserialize)] enum Words { Count(String, Reply<u64>) }
 /// # impl RemoteMessage for Words { const NAME: &'static str = "words"; const VERSION: u32 = 1; }
@@ -66,7 +68,8 @@ const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
 /// let config = NodeConfig::new("demo", "node-1")
 ///     .listen("127.0.0.1:7001".parse()?)
 ///     .seeds(["127.0.0.1:7002".parse::<std::net::SocketAddr>()?])
-///     .key(Key::from_hex(&std::env::var("CLUSTER_KEY")?)?);
+///     .key(Key::from_hex(&std::env::var("CLUSTER_KEY")?)?)
+///     .credentials(Credentials::from_dir("certs", "node-1")?);
 /// let node = Node::start(&system, config).await?;
 /// node.expose("workers/1", &worker)?;
 ///
@@ -107,6 +110,7 @@ impl Node {
         };
         let link_config = config.links.clone();
         link_config.validate().map_err(NodeError::Links)?;
+        let security = config.checked_security()?;
         let (listener, socket) = listen(config.listen).await?;
         let local_addr = listener
             .local_addr()
@@ -133,7 +137,18 @@ impl Node {
             agent: agent.clone(),
             local_addr,
         });
-        let links = match Links::start(listener, identity, link_config, directory) {
+        let started = match security {
+            LinkSecurity::Tls(credentials) => Links::start(
+                Tls::new(listener, credentials),
+                identity,
+                link_config,
+                directory,
+            ),
+            LinkSecurity::PlaintextOnLoopback => {
+                Links::start(Tcp::new(listener), identity, link_config, directory)
+            }
+        };
+        let links = match started {
             Ok(links) => links,
             Err(error) => {
                 agent.shutdown().await;

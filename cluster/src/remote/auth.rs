@@ -6,9 +6,8 @@
 //! labels, so that a proof cannot be sent back to its maker; the transcript has both challenges, so that no proof can be
 //! used twice, and the limits and the protocol, so that nobody can talk the two sides down.
 //!
-//! What this does not do: the frames that follow are neither encrypted nor authenticated. Who can change packets on their
-//! way can take over a link after its handshake. That is for TLS to prevent, which is not there yet; until then links
-//! belong on loopback or on a network that is trusted.
+//! What this does not do: encrypt or authenticate the frames that follow. That is the [transport](crate::transport)'s work; in the clear,
+//! who can change packets on their way can take over a link after its handshake.
 
 use std::fmt;
 

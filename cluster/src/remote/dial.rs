@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::AsyncReadExt,
-    net::{TcpStream, tcp::OwnedReadHalf},
     time::{Instant, sleep, timeout, timeout_at},
 };
 
@@ -20,6 +19,7 @@ use super::{
     pipe::{self, stopped},
     place::Unsent,
 };
+use crate::transport::Reader;
 
 /// Dials after `pause`, and serves the link until it ends. The peer then knows that it has none.
 pub(crate) async fn drive(peer: Arc<Peer>, links: Arc<Shared>, pause: Duration) {
@@ -39,16 +39,23 @@ pub(crate) async fn drive(peer: Arc<Peer>, links: Arc<Shared>, pause: Duration) 
         }
         Ok(greeted) => {
             links.counters.add(LinkCount::LinksDialed, 1);
-            let (read, write) = greeted.stream.into_split();
             let room_for = peer.clone();
             let has_room = move || room_for.has_room();
             let reading = async {
-                match receive(&peer, read, greeted.decoder, &links.config).await {
+                match receive(&peer, greeted.reader, greeted.decoder, &links.config).await {
                     Err(why) => why,
                 }
             };
             let pipe = peer.pipe();
-            let why = pipe::run(&pipe, write, &links.config, has_room, &mut stop, reading).await;
+            let why = pipe::run(
+                &pipe,
+                greeted.writer,
+                &links.config,
+                has_room,
+                &mut stop,
+                reading,
+            )
+            .await;
             note_end(&links.counters, &why);
             why
         }
@@ -69,17 +76,17 @@ async fn dial(peer: &Peer, links: &Shared, pause: Duration) -> Result<Greeted, L
         Location::Unknown => return Err(LinkError::Unlocated),
         Location::Down => return Err(LinkError::NodeDown),
     };
-    let stream = timeout(links.config.connect_timeout, TcpStream::connect(addr))
+    let transport = links.transport().ok_or(LinkError::ShutDown)?;
+    let connection = timeout(links.config.connect_timeout, transport.dial(addr))
         .await
         .map_err(|_| LinkError::Silent)??;
-    stream.set_nodelay(true)?;
-    handshake::dial(stream, &links.local(), &peer.id, links.next_link()).await
+    handshake::dial(connection, &links.local(), &peer.id, links.next_link()).await
 }
 
 /// Reads answers. Nothing here waits for anything but the socket.
 async fn receive(
     peer: &Peer,
-    mut half: OwnedReadHalf,
+    mut half: Reader,
     mut decoder: Decoder,
     config: &LinkConfig,
 ) -> Result<std::convert::Infallible, LinkError> {

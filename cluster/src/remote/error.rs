@@ -8,7 +8,10 @@ use super::{
     frame::{FrameError, Nack, OpenRefusal, Refusal},
     message::EncodeError,
 };
-use crate::membership::NodeId;
+use crate::{
+    membership::NodeId,
+    transport::{self, Blame},
+};
 
 /// A message that was not sent. It is handed back.
 #[derive(Clone, PartialEq, Eq)]
@@ -307,7 +310,11 @@ impl fmt::Display for LinkError {
 
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        match transport::blames(&error) {
+            Some(Blame::Them) => Self::Refused(Refusal::WrongCertificate),
+            Some(Blame::Us) => Self::WasRefused(Refusal::WrongCertificate),
+            None => Self::Io(Arc::new(error)),
+        }
     }
 }
 

@@ -224,11 +224,13 @@ pub enum Refusal {
     TooSlow,
     /// Too many handshakes are going on, or the node is shutting down.
     Busy,
+    /// The certificate is missing, foreign, expired, or speaks for another node.
+    WrongCertificate,
 }
 
 impl Refusal {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WrongCluster,
         Self::WrongProtocol,
         Self::WrongKey,
@@ -238,6 +240,7 @@ impl Refusal {
         Self::NotAHandshake,
         Self::TooSlow,
         Self::Busy,
+        Self::WrongCertificate,
     ];
 
     /// One word for logs and metric labels.
@@ -252,6 +255,7 @@ impl Refusal {
             Self::NotAHandshake => "not_a_handshake",
             Self::TooSlow => "too_slow",
             Self::Busy => "busy",
+            Self::WrongCertificate => "wrong_certificate",
         }
     }
 }
@@ -268,6 +272,9 @@ impl fmt::Display for Refusal {
             Self::NotAHandshake => "something else than a handshake was received",
             Self::TooSlow => "the handshake took too long",
             Self::Busy => "too many handshakes at once, or the node is shutting down",
+            Self::WrongCertificate => {
+                "the certificate is missing, foreign or expired, or speaks for another node"
+            }
         })
     }
 }

@@ -13,14 +13,14 @@
 //! [`connect_timeout`](super::LinkConfig::connect_timeout). Each refusal is sent to the other side as far as that is
 //! possible, and is counted by both. Refusals are not authenticated: who can forge them could cut the connection as well.
 //!
-//! `Hello` and `Welcome` go in the clear, so that a stranger who listens or calls learns the names of cluster and nodes,
-//! and no more. See [`auth`](super::auth) for what the proofs are worth.
+//! Under TLS each side's certificate has to speak for the node that the side says to be, and the proofs cover the TLS session, so that they
+//! hold for this connection alone. In the clear a stranger who listens or calls learns the names of cluster and nodes from `Hello` and
+//! `Welcome`, and no more. See [`auth`](super::auth) for what the proofs are worth.
 
 use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -29,7 +29,10 @@ use super::{
     error::LinkError,
     frame::{self, Decoder, Frame, HANDSHAKE_FRAME_BYTES_MAX, Hello, Refusal, Welcome},
 };
-use crate::membership::{BootUid, NodeId, NodeName};
+use crate::{
+    membership::{BootUid, NodeId, NodeName},
+    transport::{BINDING_BYTES, Connection, Identity, Reader, Writer},
+};
 
 /// The protocol that this code speaks.
 pub const PROTOCOL: u8 = 1;
@@ -48,7 +51,8 @@ pub(crate) struct Local {
 
 /// A connection whose two ends know each other.
 pub(crate) struct Greeted {
-    pub(crate) stream: TcpStream,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
     /// May have bytes that came behind the handshake.
     pub(crate) decoder: Decoder,
     /// The longest frame that the other side reads.
@@ -64,21 +68,21 @@ pub(crate) struct Caller {
 
 /// The dialer's side.
 pub(crate) async fn dial(
-    stream: TcpStream,
+    connection: Connection,
     local: &Local,
     to: &NodeId,
     link: u64,
 ) -> Result<Greeted, LinkError> {
-    within(local.timeout, dial_untimed(stream, local, to, link)).await
+    within(local.timeout, dial_untimed(connection, local, to, link)).await
 }
 
 /// The acceptor's side. `judge` says whether a caller with the right key is welcome.
 pub(crate) async fn accept(
-    stream: TcpStream,
+    connection: Connection,
     local: &Local,
     judge: impl Fn(&Caller) -> Result<(), Refusal>,
 ) -> Result<(Greeted, Caller), LinkError> {
-    within(local.timeout, accept_untimed(stream, local, judge)).await
+    within(local.timeout, accept_untimed(connection, local, judge)).await
 }
 
 async fn within<T>(
@@ -92,11 +96,19 @@ async fn within<T>(
 }
 
 async fn dial_untimed(
-    mut stream: TcpStream,
+    mut connection: Connection,
     local: &Local,
     to: &NodeId,
     link: u64,
 ) -> Result<Greeted, LinkError> {
+    let named = speaks_for(
+        connection.identity.as_ref(),
+        &local.cluster,
+        to.name.as_str(),
+    );
+    if let Err(reason) = named {
+        return Err(refuse(connection.writer, reason).await);
+    }
     let hello = Hello {
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL,
@@ -110,12 +122,12 @@ async fn dial_untimed(
         challenge: random()?,
     };
     let said = encoded(&hello);
-    send(&mut stream, &Frame::Hello(hello)).await?;
+    send(&mut connection.writer, &Frame::Hello(hello)).await?;
 
     let mut decoder = Decoder::new();
-    let answer = match receive(&mut stream, &mut decoder).await? {
+    let answer = match receive(&mut connection.reader, &mut decoder).await? {
         Frame::Welcome { body, proof } => {
-            let transcript = transcript(&said, body);
+            let transcript = transcript(&connection.binding, &said, body);
             match postcard::from_bytes::<Welcome>(body) {
                 Err(_) => Err(Refusal::NotAHandshake),
                 Ok(_) if !local.keys.verify(Side::Acceptor, &transcript, proof) => {
@@ -132,32 +144,33 @@ async fn dial_untimed(
     };
     let (welcome, transcript) = match answer {
         Ok(answer) => answer,
-        Err(reason) => return Err(refuse(stream, reason).await),
+        Err(reason) => return Err(refuse(connection.writer, reason).await),
     };
     let proof = local.keys.prove(Side::Dialer, &transcript, random()?);
-    send(&mut stream, &Frame::Confirm { proof: &proof }).await?;
+    send(&mut connection.writer, &Frame::Confirm { proof: &proof }).await?;
     Ok(Greeted {
-        stream,
+        reader: connection.reader,
+        writer: connection.writer,
         decoder,
         frame_bytes_max: welcome.frame_bytes_max as usize,
     })
 }
 
 async fn accept_untimed(
-    mut stream: TcpStream,
+    mut connection: Connection,
     local: &Local,
     judge: impl Fn(&Caller) -> Result<(), Refusal>,
 ) -> Result<(Greeted, Caller), LinkError> {
     let mut decoder = Decoder::new();
-    let judged = match receive(&mut stream, &mut decoder).await {
-        Ok(Frame::Hello(hello)) => judge_hello(&hello, local)
+    let judged = match receive(&mut connection.reader, &mut decoder).await {
+        Ok(Frame::Hello(hello)) => judge_hello(&hello, local, connection.identity.as_ref())
             .map(|caller| (caller, encoded(&hello), hello.frame_bytes_max as usize)),
         Ok(_) | Err(LinkError::Frame(_)) => Err(Refusal::NotAHandshake),
         Err(error) => return Err(error),
     };
     let (caller, said, frame_bytes_max) = match judged {
         Ok(judged) => judged,
-        Err(reason) => return Err(refuse(stream, reason).await),
+        Err(reason) => return Err(refuse(connection.writer, reason).await),
     };
 
     let welcome = Welcome {
@@ -166,15 +179,15 @@ async fn accept_untimed(
         challenge: random()?,
     };
     let body = encoded(&welcome);
-    let transcript = transcript(&said, &body);
+    let transcript = transcript(&connection.binding, &said, &body);
     let proof = local.keys.prove(Side::Acceptor, &transcript, random()?);
     let frame = Frame::Welcome {
         body: &body,
         proof: &proof,
     };
-    send(&mut stream, &frame).await?;
+    send(&mut connection.writer, &frame).await?;
 
-    let confirmed = match receive(&mut stream, &mut decoder).await {
+    let confirmed = match receive(&mut connection.reader, &mut decoder).await {
         Ok(Frame::Confirm { proof }) => {
             if local.keys.verify(Side::Dialer, &transcript, proof) {
                 judge(&caller)
@@ -187,10 +200,11 @@ async fn accept_untimed(
         Err(error) => return Err(error),
     };
     if let Err(reason) = confirmed {
-        return Err(refuse(stream, reason).await);
+        return Err(refuse(connection.writer, reason).await);
     }
     let greeted = Greeted {
-        stream,
+        reader: connection.reader,
+        writer: connection.writer,
         decoder,
         frame_bytes_max,
     };
@@ -198,7 +212,11 @@ async fn accept_untimed(
 }
 
 /// What can be said of a caller before it has proven anything.
-fn judge_hello(hello: &Hello<'_>, local: &Local) -> Result<Caller, Refusal> {
+fn judge_hello(
+    hello: &Hello<'_>,
+    local: &Local,
+    identity: Option<&Identity>,
+) -> Result<Caller, Refusal> {
     if hello.protocol_min > PROTOCOL || hello.protocol_max < PROTOCOL_MIN {
         return Err(Refusal::WrongProtocol);
     }
@@ -208,6 +226,7 @@ fn judge_hello(hello: &Hello<'_>, local: &Local) -> Result<Caller, Refusal> {
     if hello.to_name != local.id.name.as_str() || hello.to_boot != local.id.boot.0 {
         return Err(Refusal::WrongNode);
     }
+    speaks_for(identity, &local.cluster, hello.from_name)?;
     let name = NodeName::new(hello.from_name).map_err(|_| Refusal::NotAHandshake)?;
     Ok(Caller {
         id: NodeId {
@@ -218,10 +237,21 @@ fn judge_hello(hello: &Hello<'_>, local: &Local) -> Result<Caller, Refusal> {
     })
 }
 
-/// Everything that both sides have said. The first part has its length in front, so that the seam cannot be moved.
-fn transcript(hello: &[u8], welcome: &[u8]) -> Vec<u8> {
+/// The connection, and everything that both sides have said on it. The first part that can be long has its length in front, so that the
+/// seam cannot be moved.
+fn transcript(binding: &[u8; BINDING_BYTES], hello: &[u8], welcome: &[u8]) -> Vec<u8> {
     let length = (hello.len() as u64).to_le_bytes();
-    [&length, hello, welcome].concat()
+    [binding.as_slice(), &length, hello, welcome].concat()
+}
+
+/// Whether the certificate of the other end, if there are certificates, speaks for the node that it says to be.
+fn speaks_for(identity: Option<&Identity>, cluster: &str, node: &str) -> Result<(), Refusal> {
+    match identity {
+        Some(identity) if identity.cluster != cluster || identity.node != node => {
+            Err(Refusal::WrongCertificate)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn encoded(value: &impl serde::Serialize) -> Vec<u8> {
@@ -229,26 +259,27 @@ fn encoded(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// Tells the other side, if it listens, and is the error to return.
-pub(crate) async fn refuse(mut stream: TcpStream, reason: Refusal) -> LinkError {
+pub(crate) async fn refuse(mut writer: Writer, reason: Refusal) -> LinkError {
     // The outcome is known already: whether the other side can be told changes nothing.
-    if send(&mut stream, &Frame::Refuse { reason }).await.is_ok() {
-        let _ = stream.shutdown().await;
+    if send(&mut writer, &Frame::Refuse { reason }).await.is_ok() {
+        let _ = writer.shutdown().await;
     }
     LinkError::Refused(reason)
 }
 
-async fn send(stream: &mut TcpStream, frame: &Frame<'_>) -> Result<(), LinkError> {
+async fn send(writer: &mut Writer, frame: &Frame<'_>) -> Result<(), LinkError> {
     let mut bytes = Vec::new();
     frame::encode(&mut bytes, frame);
-    Ok(stream.write_all(&bytes).await?)
+    writer.write_all(&bytes).await?;
+    Ok(writer.flush().await?)
 }
 
 async fn receive<'d>(
-    stream: &mut TcpStream,
+    reader: &mut Reader,
     decoder: &'d mut Decoder,
 ) -> Result<Frame<'d>, LinkError> {
     while !decoder.is_ready(HANDSHAKE_FRAME_BYTES_MAX)? {
-        if stream.read_buf(decoder.space()).await? == 0 {
+        if reader.read_buf(decoder.space()).await? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
     }

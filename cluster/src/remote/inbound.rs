@@ -11,7 +11,6 @@ use std::{
 
 use tokio::{
     io::AsyncReadExt,
-    net::tcp::OwnedReadHalf,
     task::{AbortHandle, JoinSet},
     time::{Instant, timeout_at},
 };
@@ -32,6 +31,7 @@ use super::{
     message::error_to_wire,
     pipe::{self, Pipe, StopReceiver},
 };
+use crate::transport::Reader;
 
 /// What goes back on an inbound link. Channels, forwarders and replies hold it.
 pub(crate) struct Answering {
@@ -147,13 +147,12 @@ pub(crate) async fn serve(
         monitors: HashMap::new(),
         tasks: JoinSet::new(),
     };
-    let (read, write) = greeted.stream.into_split();
     let reading = async {
-        match link.read(read, greeted.decoder).await {
+        match link.read(greeted.reader, greeted.decoder).await {
             Err(why) => why,
         }
     };
-    let why = pipe::run(&pipe, write, config, || {}, stop, reading).await;
+    let why = pipe::run(&pipe, greeted.writer, config, || {}, stop, reading).await;
     pipe.end();
     link.tasks.shutdown().await;
     why
@@ -173,7 +172,7 @@ struct InboundLink<'a> {
 impl InboundLink<'_> {
     async fn read(
         &mut self,
-        mut half: OwnedReadHalf,
+        mut half: Reader,
         mut decoder: Decoder,
     ) -> Result<std::convert::Infallible, LinkError> {
         let mut heard_at = Instant::now();

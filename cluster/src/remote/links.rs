@@ -17,7 +17,6 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
     runtime::Handle,
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -44,7 +43,10 @@ use super::{
     reference::RemoteRef,
     sync_ext::MutexExt,
 };
-use crate::membership::NodeId;
+use crate::{
+    membership::NodeId,
+    transport::{Arriving, Transport},
+};
 
 /// How long to wait after the operating system could not give a connection, for want of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -72,6 +74,8 @@ pub(crate) struct Shared {
     local: Mutex<Local>,
     pub(crate) config: LinkConfig,
     pub(crate) directory: Arc<dyn Directory>,
+    /// Let go when the links close, so that its address can be used again.
+    transport: Mutex<Option<Arc<dyn Transport>>>,
     pub(crate) counters: Arc<LinkCounters>,
     exposures: Exposures,
     peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
@@ -93,23 +97,24 @@ struct Served {
 }
 
 impl Links {
-    /// Takes links on `listener`, and dials others when references are used.
+    /// Takes links on `transport`, and dials others over it when references are used.
     ///
     /// # Errors
     ///
-    /// Settings that make no sense, or a listener without an address. Nothing was started then.
+    /// Settings that make no sense, or a transport without an address. Nothing was started then.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
     pub fn start(
-        listener: TcpListener,
+        transport: impl Transport + 'static,
         identity: LinkIdentity,
         config: LinkConfig,
         directory: Arc<dyn Directory>,
     ) -> Result<Self, LinksError> {
         config.validate().map_err(LinksError::Config)?;
-        let local_addr = listener.local_addr().map_err(LinksError::Io)?;
+        let transport: Arc<dyn Transport> = Arc::new(transport);
+        let local_addr = transport.local_addr().map_err(LinksError::Io)?;
         let shared = Arc::new(Shared {
             local: Mutex::new(Local {
                 id: identity.id,
@@ -121,6 +126,7 @@ impl Links {
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
             config,
             directory,
+            transport: Mutex::new(Some(transport.clone())),
             counters: Arc::default(),
             exposures: Exposures::default(),
             peers: Mutex::default(),
@@ -131,7 +137,7 @@ impl Links {
             runtime: Handle::current(),
             tasks: Mutex::default(),
         });
-        shared.spawn(accept(shared.clone(), listener));
+        shared.spawn(accept(shared.clone(), transport));
         Ok(Self { shared, local_addr })
     }
 
@@ -317,6 +323,11 @@ impl Shared {
         self.local.locked().clone()
     }
 
+    /// `None`: the links are closed.
+    pub(crate) fn transport(&self) -> Option<Arc<dyn Transport>> {
+        self.transport.locked().clone()
+    }
+
     pub(crate) fn next_link(&self) -> u64 {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
@@ -337,6 +348,7 @@ impl Shared {
             return;
         }
         self.stop.send_replace(Some(LinkError::ShutDown));
+        self.transport.locked().take();
         let peers = std::mem::take(&mut *self.peers.locked());
         for peer in peers.into_values() {
             peer.end(Unsent::ShutDown);
@@ -392,15 +404,15 @@ impl Shared {
 }
 
 /// Takes calls until the node shuts down.
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+async fn accept(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
     let mut stop = shared.stop.subscribe();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = transport.accept() => accepted,
             _ = stopped(&mut stop) => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let arriving = match accepted {
+            Ok(arriving) => arriving,
             Err(error) => {
                 tracing::warn!(%error, "a link could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -408,14 +420,13 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
         };
         let Ok(permit) = shared.handshakes.clone().try_acquire_owned() else {
-            turn_away(&shared, &stream);
+            turn_away(&shared, arriving);
             continue;
         };
         let links = shared.clone();
         shared.spawn(async move {
             let local = links.local();
-            let greeting = handshake::accept(stream, &local, |caller| links.judge(caller));
-            let greeted = greeting.await;
+            let greeted = greet(&links, arriving, &local).await;
             drop(permit);
             match greeted {
                 Ok((greeted, caller)) => serve(&links, greeted, caller).await,
@@ -430,8 +441,20 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
+/// Lets somebody in, and finds out who it is.
+async fn greet(
+    links: &Shared,
+    arriving: Box<dyn Arriving>,
+    local: &Local,
+) -> Result<(Greeted, Caller), LinkError> {
+    let connection = timeout(links.config.connect_timeout, arriving.establish())
+        .await
+        .map_err(|_| LinkError::Refused(Refusal::TooSlow))??;
+    handshake::accept(connection, local, |caller| links.judge(caller)).await
+}
+
 /// Refuses a call without waiting for it.
-fn turn_away(shared: &Shared, stream: &TcpStream) {
+fn turn_away(shared: &Shared, arriving: Box<dyn Arriving>) {
     shared.counters.note_refused(Refusal::Busy);
     let mut bytes = Vec::new();
     frame::encode(
@@ -440,8 +463,7 @@ fn turn_away(shared: &Shared, stream: &TcpStream) {
             reason: Refusal::Busy,
         },
     );
-    // A fresh connection has room for so little; if it has not, the caller sees it closed.
-    let _ = stream.try_write(&bytes);
+    arriving.turn_away(&bytes);
 }
 
 /// Serves a link that came about.
@@ -453,16 +475,13 @@ async fn serve(shared: &Arc<Shared>, greeted: Greeted, caller: Caller) {
         Ok(older) => older,
         Err(reason) => {
             shared.counters.note_refused(reason);
-            handshake::refuse(greeted.stream, reason).await;
+            handshake::refuse(greeted.writer, reason).await;
             return;
         }
     };
     if let Some(mut older) = older {
         // It is closed when the older link has wholly ended; that is an error to the receiver.
         let _ = older.changed().await;
-    }
-    if greeted.stream.set_nodelay(true).is_err() {
-        tracing::debug!(node = %caller.id, "a link could not be set to send at once");
     }
     shared.counters.add(LinkCount::LinksAccepted, 1);
     let why = inbound::serve(

@@ -26,9 +26,8 @@
 //!
 //! # What this does not do
 //!
-//! Links are **not encrypted**. The handshake proves that both ends have the key of the cluster, so that a stranger
-//! cannot talk to a node; whoever can read packets on their way reads what is sent, and whoever can change them can take
-//! a link over. TLS is to come. Until then links belong on loopback, or on a network that is trusted.
+//! Encrypt: that is the [transport](crate::transport)'s work. The handshake proves that both ends have the key of the cluster, and under
+//! TLS that each has a certificate for the node that it says to be.
 //!
 //! Messages are not acknowledged, not stored and not sent again; large messages delay small ones to the same node.
 

@@ -10,7 +10,6 @@ use std::{
 
 use tokio::{
     io::AsyncWriteExt,
-    net::tcp::OwnedWriteHalf,
     sync::{Notify, watch},
     time::timeout,
 };
@@ -22,6 +21,7 @@ use super::{
     outbox::Outbox,
     sync_ext::MutexExt,
 };
+use crate::transport::Writer;
 
 /// Tells a link to end, and why.
 pub(crate) type StopSender = watch::Sender<Option<LinkError>>;
@@ -129,7 +129,7 @@ impl Pipe {
     /// Writes until the pipe is closed or nothing can be written. `has_room` is called after each batch was taken.
     async fn write(
         self: Arc<Self>,
-        mut half: OwnedWriteHalf,
+        mut half: Writer,
         ping_interval: Duration,
         silence_max: Duration,
         has_room: impl Fn() + Send,
@@ -153,6 +153,12 @@ impl Pipe {
                     Err(_) => return LinkError::Silent,
                 }
             }
+            // What a transport holds back until it is told, it holds back no longer.
+            match timeout(silence_max, half.flush()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return LinkError::Silent,
+            }
             self.batch_is_written();
             if is_last {
                 // Nothing follows, whether the other side notices or not.
@@ -166,7 +172,7 @@ impl Pipe {
 /// Runs both halves of a link until one of them ends or it is told to stop; says why it ended.
 pub(crate) async fn run(
     pipe: &Arc<Pipe>,
-    half: OwnedWriteHalf,
+    half: Writer,
     config: &LinkConfig,
     has_room: impl Fn() + Send + 'static,
     stop: &mut StopReceiver,

@@ -6,3 +6,4 @@ mod handshake;
 mod loss;
 mod monitoring;
 mod support;
+mod tls;

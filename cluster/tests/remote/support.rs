@@ -11,6 +11,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
+use treewarden_cluster::transport::{Credentials, Tcp, Tls};
 use treewarden_cluster::{
     membership::{BootUid, NodeId, NodeName},
     remote::{
@@ -126,6 +127,8 @@ pub(crate) struct Spec {
     pub(crate) cluster: &'static str,
     pub(crate) secret: u8,
     pub(crate) config: LinkConfig,
+    /// `None`: links are in the clear.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 impl Default for Spec {
@@ -139,6 +142,7 @@ impl Default for Spec {
                 close_timeout: Duration::from_millis(500),
                 ..LinkConfig::default()
             },
+            credentials: None,
         }
     }
 }
@@ -156,7 +160,17 @@ impl Node {
             cluster: spec.cluster.into(),
             keys: LinkKeys::derive([[spec.secret; 32]]),
         };
-        let links = Links::start(listener, identity, spec.config, Arc::new(world.clone())).unwrap();
+        let directory = Arc::new(world.clone());
+        let links = match spec.credentials {
+            Some(credentials) => Links::start(
+                Tls::new(listener, credentials),
+                identity,
+                spec.config,
+                directory,
+            ),
+            None => Links::start(Tcp::new(listener), identity, spec.config, directory),
+        }
+        .unwrap();
         world.place(&id, Location::At(addr));
         Self {
             system: System::new(id.name.as_str()),

@@ -17,14 +17,18 @@ use tokio::{
     time::sleep_until,
 };
 
+use treewarden::cluster::transport::Identity;
+use treewarden_cli::certs::Authority;
+
 use super::{
     cli::{self, Options, Request},
     input::{Input, InputError},
+    node::CLUSTER,
     output::Output,
     plain,
     processes::{Fleet, Heard, NodeCommand},
     progress::{Order, Progress},
-    protocol::{Job, Settings},
+    protocol::{Job, Secrets, Settings},
     report::{Bytes, Counted, Grouped, Report},
     story::Story,
     tally::Tally,
@@ -196,12 +200,12 @@ async fn run(
     options: &Options,
     input: &Input,
 ) -> Result<(), BoxError> {
-    let key = random_key()?;
+    let secrets = secrets(options.nodes as usize)?;
     let settings = |node: usize, seeds: Vec<SocketAddr>, job| Settings {
         name: Progress::<io::Stdout>::name(node),
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         seeds,
-        key,
+        secrets: secrets[node].clone(),
         workers: WORKERS,
         job,
     };
@@ -299,9 +303,21 @@ fn conclude(
     })
 }
 
-/// A secret for this cluster alone, from the operating system.
-fn random_key() -> io::Result<[u8; 32]> {
-    let mut key = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    Ok(key)
+/// Makes an authority and a gossip key for this cluster alone, and a certificate for each node. They live in memory.
+fn secrets(nodes: usize) -> Result<Vec<Secrets>, BoxError> {
+    let mut gossip_key = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut gossip_key)?;
+    let authority = Authority::generate(CLUSTER, 1)?;
+    (0..nodes)
+        .map(|node| {
+            let identity = Identity::new(CLUSTER, &Progress::<io::Stdout>::name(node))?;
+            let issued = authority.issue(&identity, 1)?;
+            Ok(Secrets {
+                gossip_key,
+                authority: authority.issued().certificate.clone(),
+                certificate: issued.certificate,
+                private_key: issued.key,
+            })
+        })
+        .collect()
 }

@@ -20,6 +20,7 @@ use treewarden::{
     cluster::{
         Node, NodeConfig,
         node::{Key, Preset},
+        transport::Credentials,
     },
     runtime::{Failure, System},
     supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree},
@@ -36,7 +37,7 @@ use super::{
 };
 
 /// The cluster of all word counts; their keys keep them apart.
-const CLUSTER: &str = "wordcount";
+pub(super) const CLUSTER: &str = "wordcount";
 
 /// Workers may crash so often within [`CRASH_PERIOD`], all together, before the node gives up. Chaos is not to reach it.
 const CRASHES_MAX: u32 = 100;
@@ -144,10 +145,17 @@ pub async fn run(
     stop: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let system = System::new(settings.name.clone());
+    let secrets = &settings.secrets;
+    let credentials = Credentials::from_pem(
+        secrets.authority.as_bytes(),
+        secrets.certificate.as_bytes(),
+        secrets.private_key.as_bytes(),
+    )?;
     let config = NodeConfig::new(CLUSTER, &*settings.name)
         .listen(settings.listen)
         .seeds(settings.seeds)
-        .key(Key::from_bytes(settings.key))
+        .key(Key::from_bytes(secrets.gossip_key))
+        .credentials(credentials)
         .preset(Preset::Local);
     let node = Arc::new(Node::start(&system, config).await?);
     // Before anybody can be told of this node, so that nothing is missed.

@@ -32,12 +32,31 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Nodes that it asks to let it in.
     pub seeds: Vec<SocketAddr>,
-    /// The secret that all nodes of the cluster share.
-    pub key: [u8; 32],
+    /// What keeps the cluster private.
+    pub secrets: Secrets,
     /// How many workers it has.
     pub workers: u32,
     /// What it coordinates, if it does.
     pub job: Option<Job>,
+}
+
+/// What keeps a cluster private. It goes to a node over its standard input, and is written nowhere.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Secrets {
+    /// The secret that all nodes of the cluster share.
+    pub gossip_key: [u8; 32],
+    /// The certificate of the cluster's authority, in PEM encoding.
+    pub authority: String,
+    /// The certificate of the node.
+    pub certificate: String,
+    /// The private key of the node.
+    pub private_key: String,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets")
+    }
 }
 
 /// What a coordinator is to do.
@@ -289,7 +308,7 @@ mod tests {
             name: "node-1".into(),
             listen: "127.0.0.1:0".parse().unwrap(),
             seeds: vec![],
-            key: [7; 32],
+            secrets: Secrets::default(),
             workers: 2,
             job: Some(job),
         };

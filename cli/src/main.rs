@@ -1,0 +1,120 @@
+//! The `treewarden` command. Exit code 0: done; 1: it went wrong on the way; 2: what was asked for makes no sense.
+
+#![forbid(unsafe_code)]
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use lexopt::prelude::*;
+use treewarden_cli::certs::{self, CertsError, Plan};
+
+const HELP: &str = "\
+treewarden: certificates and keys for a cluster
+
+  treewarden certs DIR --nodes A,B,C [--cluster NAME] [--days N]
+
+    Makes in DIR what a cluster needs to speak in private: an authority (ca.pem, ca-key.pem), a certificate and
+    a key for each node (A.pem, A-key.pem, ...), and the key of its gossip (gossip.key). What is there already
+    is kept, so running it again with other nodes adds those.
+
+    --nodes A,B,C    names of nodes: 1 to 64 letters, digits and -._~ each
+    --cluster NAME   the cluster that they belong to (default: that of DIR, or \"dev\")
+    --days N         how long the certificates are valid, 1 to 3650 (default 365)
+";
+
+/// Longest validity, in days.
+const DAYS_MAX: u32 = 3650;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1)) {
+        Ok(said) => {
+            print!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(Trouble::Usage(what)) => {
+            eprintln!("treewarden: {what}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+        Err(Trouble::Refused(error)) => {
+            eprintln!("treewarden: {error}");
+            ExitCode::from(2)
+        }
+        Err(Trouble::Failed(error)) => {
+            eprintln!("treewarden: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command was not done.
+enum Trouble {
+    Usage(String),
+    Refused(CertsError),
+    Failed(CertsError),
+}
+
+impl From<lexopt::Error> for Trouble {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+fn run(args: impl Iterator<Item = OsString>) -> Result<String, Trouble> {
+    let mut args = lexopt::Parser::from_args(args);
+    match args.next()? {
+        Some(Value(command)) if command == "certs" => make_certs(args),
+        Some(Value(command)) => Err(Trouble::Usage(format!(
+            "there is no command {command:?}; there is: certs"
+        ))),
+        Some(Short('h') | Long("help")) => Ok(HELP.to_owned()),
+        Some(other) => Err(other.unexpected().into()),
+        None => Err(Trouble::Usage("say what to do".to_owned())),
+    }
+}
+
+fn make_certs(mut args: lexopt::Parser) -> Result<String, Trouble> {
+    let (mut dir, mut cluster, mut nodes, mut days) = (None, None, Vec::new(), 365);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(HELP.to_owned()),
+            Long("cluster") => cluster = Some(args.value()?.string()?),
+            Long("nodes") => {
+                let list = args.value()?.string()?;
+                nodes.extend(list.split(',').map(str::to_owned));
+            }
+            Long("days") => days = args.value()?.parse()?,
+            Value(value) if dir.is_none() => dir = Some(PathBuf::from(value)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let Some(dir) = dir else {
+        return Err(Trouble::Usage("certs needs a folder".to_owned()));
+    };
+    if nodes.is_empty() {
+        return Err(Trouble::Usage("certs needs --nodes".to_owned()));
+    }
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Trouble::Usage(format!(
+            "--days is {days}; it has to lie between 1 and {DAYS_MAX}"
+        )));
+    }
+    let plan = Plan {
+        dir,
+        cluster,
+        nodes,
+        days,
+    };
+    let written = certs::write(&plan).map_err(|error| match error {
+        CertsError::Name(_) | CertsError::ReservedName | CertsError::OtherCluster { .. } => {
+            Trouble::Refused(error)
+        }
+        error => Trouble::Failed(error),
+    })?;
+    let said = match written.len() {
+        0 => "everything is there already\n".to_owned(),
+        _ => written
+            .iter()
+            .map(|path| format!("wrote {}\n", path.display()))
+            .collect(),
+    };
+    Ok(said)
+}
