@@ -7,8 +7,8 @@ use super::credit::Window;
 /// Settings of the links of one node. The defaults suit one data centre.
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
-    /// Longest frame that is read or written, in bytes: a message and a few bytes around it. Default 16 MiB.
-    pub frame_bytes_max: usize,
+    /// Longest message or answer that is taken, in bytes of its encoding. Default 64 MiB.
+    pub message_bytes_max: usize,
     /// How much one other node may have waiting at one mailbox of this node. Default 1024 messages, 1 MiB.
     pub window: Window,
     /// Bytes that may wait to be written to one link before senders wait; exceeded by at most one message. Default 1 MiB.
@@ -36,7 +36,7 @@ pub struct LinkConfig {
 impl Default for LinkConfig {
     fn default() -> Self {
         Self {
-            frame_bytes_max: 16 * 1024 * 1024,
+            message_bytes_max: 64 * 1024 * 1024,
             window: Window {
                 messages: 1024,
                 bytes: 1024 * 1024,
@@ -55,8 +55,8 @@ impl Default for LinkConfig {
     }
 }
 
-/// Smallest and largest [`LinkConfig::frame_bytes_max`].
-const FRAME_BYTES: std::ops::RangeInclusive<usize> = 4096..=1 << 30;
+/// Smallest and largest [`LinkConfig::message_bytes_max`].
+const MESSAGE_BYTES: std::ops::RangeInclusive<usize> = 4096..=1 << 30;
 
 impl LinkConfig {
     /// Checks that the settings make sense.
@@ -65,9 +65,9 @@ impl LinkConfig {
     ///
     /// Names the first that does not.
     pub fn validate(&self) -> Result<(), LinkConfigError> {
-        if !FRAME_BYTES.contains(&self.frame_bytes_max) {
-            return Err(LinkConfigError::FrameBytes {
-                bytes: self.frame_bytes_max,
+        if !MESSAGE_BYTES.contains(&self.message_bytes_max) {
+            return Err(LinkConfigError::MessageBytes {
+                bytes: self.message_bytes_max,
             });
         }
         let counts = [
@@ -114,8 +114,8 @@ impl LinkConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkConfigError {
-    /// The longest frame is outside 4096 bytes to 1 GiB.
-    FrameBytes {
+    /// The longest message is outside 4096 bytes to 1 GiB.
+    MessageBytes {
         /// What was asked for.
         bytes: usize,
     },
@@ -133,11 +133,11 @@ pub enum LinkConfigError {
 impl fmt::Display for LinkConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FrameBytes { bytes } => write!(
+            Self::MessageBytes { bytes } => write!(
                 f,
-                "frame_bytes_max is {bytes}; it has to lie between {} and {}",
-                FRAME_BYTES.start(),
-                FRAME_BYTES.end()
+                "message_bytes_max is {bytes}; it has to lie between {} and {}",
+                MESSAGE_BYTES.start(),
+                MESSAGE_BYTES.end()
             ),
             Self::Zero { field } => write!(f, "{field} has to be above zero"),
             Self::SilenceNotAbovePing => {
@@ -163,8 +163,8 @@ mod tests {
         };
         check(|_| {}, Ok(()));
         check(
-            |c| c.frame_bytes_max = 1,
-            Err(LinkConfigError::FrameBytes { bytes: 1 }),
+            |c| c.message_bytes_max = 1,
+            Err(LinkConfigError::MessageBytes { bytes: 1 }),
         );
         check(
             |c| c.asks_max = 0,

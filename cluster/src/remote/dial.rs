@@ -12,8 +12,8 @@ use super::{
     counters::{LinkCount, LinkCounters},
     directory::Location,
     error::LinkError,
-    frame::Decoder,
-    handshake::{self, Greeted},
+    frame::{Decoder, FRAME_BYTES_MAX},
+    handshake::{self, Call, Greeted},
     links::Shared,
     peer::Peer,
     pipe::{self, stopped},
@@ -29,7 +29,7 @@ pub(crate) async fn drive(peer: Arc<Peer>, links: Arc<Shared>, pause: Duration) 
         why = stopped(&mut stop) => Err(why),
     };
     let opened = dialed.and_then(|greeted| {
-        peer.opened(greeted.frame_bytes_max)?;
+        peer.opened(greeted.message_bytes_max)?;
         Ok(greeted)
     });
     let why = match opened {
@@ -80,7 +80,11 @@ async fn dial(peer: &Peer, links: &Shared, pause: Duration) -> Result<Greeted, L
     let connection = timeout(links.config.connect_timeout, transport.dial(addr))
         .await
         .map_err(|_| LinkError::Silent)??;
-    handshake::dial(connection, &links.local(), &peer.id, links.next_link()).await
+    let call = Call {
+        lane: peer.lane,
+        link: links.next_link(),
+    };
+    handshake::dial(connection, &links.local(), &peer.id, call).await
 }
 
 /// Reads answers. Nothing here waits for anything but the socket.
@@ -91,7 +95,7 @@ async fn receive(
     config: &LinkConfig,
 ) -> Result<std::convert::Infallible, LinkError> {
     loop {
-        while let Some(frame) = decoder.next(config.frame_bytes_max)? {
+        while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
             peer.handle(frame)?;
         }
         let silent_at = Instant::now() + config.silence_max;

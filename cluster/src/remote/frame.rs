@@ -17,6 +17,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::lane::Lane;
+
 /// Version of the framing itself; in every frame, so that a link that lost its place is noticed.
 pub const FRAMING: u8 = 1;
 
@@ -26,8 +28,14 @@ pub const LENGTH_BYTES: usize = 4;
 /// Longest frame before both sides know each other, in bytes after the length.
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1024;
 
+/// What of a message or an answer goes into one frame, in bytes. Longer ones travel in fragments.
+pub const FRAGMENT_BYTES: usize = 64 * 1024;
+
+/// Longest frame once both sides know each other, in bytes after the length: a fragment and what is around it.
+pub const FRAME_BYTES_MAX: usize = FRAGMENT_BYTES + 1024;
+
 /// Number of kinds: the first byte of a body is below it.
-const KINDS: u8 = 19;
+const KINDS: u8 = 23;
 
 /// How far a buffer is extended at once, in bytes.
 const GROWTH_BYTES: usize = 64 * 1024;
@@ -164,6 +172,38 @@ pub enum Frame<'a> {
     Ping,
     /// The last frame of a link that is closed in order.
     Goodbye,
+    /// A message longer than a fragment begins.
+    TellBegin {
+        /// To whom.
+        channel: u32,
+        /// Bytes of the whole message.
+        bytes: u32,
+        /// What travels with it.
+        context: Option<WireContext<'a>>,
+    },
+    /// The next part of such a message: [`FRAGMENT_BYTES`], or what is left.
+    Fragment {
+        /// To whom.
+        channel: u32,
+        /// Part of the message, in postcard's encoding.
+        #[serde(with = "raw")]
+        payload: &'a [u8],
+    },
+    /// An answer longer than a fragment begins.
+    ReplyBegin {
+        /// The number that the asking side gave to the reply.
+        number: u64,
+        /// Bytes of the whole answer.
+        bytes: u32,
+    },
+    /// The next part of such an answer: [`FRAGMENT_BYTES`], or what is left.
+    ReplyFragment {
+        /// The number that the asking side gave to the reply.
+        number: u64,
+        /// Part of the answer, in postcard's encoding.
+        #[serde(with = "raw")]
+        payload: &'a [u8],
+    },
 }
 
 /// The dialer's first frame.
@@ -185,8 +225,10 @@ pub struct Hello<'a> {
     pub to_boot: u64,
     /// Number of this link among the links from this boot; later ones are greater.
     pub link: u64,
-    /// The longest frame it reads, in bytes after the length.
-    pub frame_bytes_max: u32,
+    /// What kind of messages go over this link.
+    pub lane: Lane,
+    /// The longest message or answer it takes, in bytes.
+    pub message_bytes_max: u32,
     /// Random bytes that the acceptor's proof has to cover.
     pub challenge: [u8; 32],
 }
@@ -196,8 +238,8 @@ pub struct Hello<'a> {
 pub struct Welcome {
     /// The protocol of this link.
     pub protocol: u8,
-    /// The longest frame it reads, in bytes after the length.
-    pub frame_bytes_max: u32,
+    /// The longest message or answer it takes, in bytes.
+    pub message_bytes_max: u32,
     /// Random bytes that the dialer's proof has to cover.
     pub challenge: [u8; 32],
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! dialer                                  acceptor
 //!   Hello { protocols, cluster, who, whom,
-//!           number, limit, challenge }  ->
+//!           number, lane, limit,
+//!           challenge }                 ->
 //!                                       <-  Welcome { protocol, limit, challenge } + proof, or Refuse
 //!   Confirm { proof }, or Refuse        ->
 //!                                       <-  nothing, or Refuse
@@ -28,6 +29,7 @@ use super::{
     auth::{LinkKeys, Side, random},
     error::LinkError,
     frame::{self, Decoder, Frame, HANDSHAKE_FRAME_BYTES_MAX, Hello, Refusal, Welcome},
+    lane::Lane,
 };
 use crate::{
     membership::{BootUid, NodeId, NodeName},
@@ -45,7 +47,7 @@ pub(crate) struct Local {
     pub(crate) id: NodeId,
     pub(crate) cluster: String,
     pub(crate) keys: LinkKeys,
-    pub(crate) frame_bytes_max: usize,
+    pub(crate) message_bytes_max: usize,
     pub(crate) timeout: Duration,
 }
 
@@ -55,14 +57,28 @@ pub(crate) struct Greeted {
     pub(crate) writer: Writer,
     /// May have bytes that came behind the handshake.
     pub(crate) decoder: Decoder,
-    /// The longest frame that the other side reads.
-    pub(crate) frame_bytes_max: usize,
+    /// The longest message or answer that the other side takes, in bytes.
+    pub(crate) message_bytes_max: usize,
 }
 
 /// The caller, as it has proven itself.
 pub(crate) struct Caller {
     pub(crate) id: NodeId,
-    /// The number of the link among those of this boot.
+    pub(crate) call: Call,
+}
+
+impl Caller {
+    /// By what its link is known.
+    pub(crate) fn key(&self) -> (NodeId, Lane) {
+        (self.id.clone(), self.call.lane)
+    }
+}
+
+/// Which link between two boots it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) lane: Lane,
+    /// The number of the link among those of the dialing boot.
     pub(crate) link: u64,
 }
 
@@ -71,9 +87,9 @@ pub(crate) async fn dial(
     connection: Connection,
     local: &Local,
     to: &NodeId,
-    link: u64,
+    call: Call,
 ) -> Result<Greeted, LinkError> {
-    within(local.timeout, dial_untimed(connection, local, to, link)).await
+    within(local.timeout, dial_untimed(connection, local, to, call)).await
 }
 
 /// The acceptor's side. `judge` says whether a caller with the right key is welcome.
@@ -99,7 +115,7 @@ async fn dial_untimed(
     mut connection: Connection,
     local: &Local,
     to: &NodeId,
-    link: u64,
+    call: Call,
 ) -> Result<Greeted, LinkError> {
     let named = speaks_for(
         connection.identity.as_ref(),
@@ -117,8 +133,9 @@ async fn dial_untimed(
         from_boot: local.id.boot.0,
         to_name: to.name.as_str(),
         to_boot: to.boot.0,
-        link,
-        frame_bytes_max: local.frame_bytes_max as u32,
+        link: call.link,
+        lane: call.lane,
+        message_bytes_max: local.message_bytes_max as u32,
         challenge: random()?,
     };
     let said = encoded(&hello);
@@ -152,7 +169,7 @@ async fn dial_untimed(
         reader: connection.reader,
         writer: connection.writer,
         decoder,
-        frame_bytes_max: welcome.frame_bytes_max as usize,
+        message_bytes_max: welcome.message_bytes_max as usize,
     })
 }
 
@@ -164,18 +181,18 @@ async fn accept_untimed(
     let mut decoder = Decoder::new();
     let judged = match receive(&mut connection.reader, &mut decoder).await {
         Ok(Frame::Hello(hello)) => judge_hello(&hello, local, connection.identity.as_ref())
-            .map(|caller| (caller, encoded(&hello), hello.frame_bytes_max as usize)),
+            .map(|caller| (caller, encoded(&hello), hello.message_bytes_max as usize)),
         Ok(_) | Err(LinkError::Frame(_)) => Err(Refusal::NotAHandshake),
         Err(error) => return Err(error),
     };
-    let (caller, said, frame_bytes_max) = match judged {
+    let (caller, said, message_bytes_max) = match judged {
         Ok(judged) => judged,
         Err(reason) => return Err(refuse(connection.writer, reason).await),
     };
 
     let welcome = Welcome {
         protocol: PROTOCOL,
-        frame_bytes_max: local.frame_bytes_max as u32,
+        message_bytes_max: local.message_bytes_max as u32,
         challenge: random()?,
     };
     let body = encoded(&welcome);
@@ -206,7 +223,7 @@ async fn accept_untimed(
         reader: connection.reader,
         writer: connection.writer,
         decoder,
-        frame_bytes_max,
+        message_bytes_max,
     };
     Ok((greeted, caller))
 }
@@ -233,7 +250,10 @@ fn judge_hello(
             name,
             boot: BootUid(hello.from_boot),
         },
-        link: hello.link,
+        call: Call {
+            lane: hello.lane,
+            link: hello.link,
+        },
     })
 }
 

@@ -26,8 +26,9 @@ use super::{
     credit::Window,
     error::LinkError,
     exposed::Exposures,
-    frame::{Decoder, Frame, NoAnswer, WireContext, WireExit},
+    frame::{Decoder, FRAGMENT_BYTES, FRAME_BYTES_MAX, Frame, NoAnswer, WireContext, WireExit},
     handshake::Greeted,
+    large::{LargeIn, LargeKey},
     message::error_to_wire,
     pipe::{self, Pipe, StopReceiver},
 };
@@ -45,9 +46,6 @@ pub(crate) struct Answering {
     queue_bytes_max: usize,
 }
 
-/// Bytes of a frame around a payload, at most: framing, kind, two varints, and a context without its trace.
-pub(crate) const AROUND_PAYLOAD_BYTES: usize = 128;
-
 /// How far answers may pile up beyond the point at which the reader stops: as many times.
 const ANSWERS_PILE_MAX: usize = 16;
 
@@ -56,15 +54,16 @@ impl Answering {
         pipe: Arc<Pipe>,
         counters: Arc<LinkCounters>,
         config: &LinkConfig,
-        frame_bytes_max: usize,
+        message_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             pipe,
             counters,
             window: config.window,
-            answer_bytes_max: frame_bytes_max.saturating_sub(AROUND_PAYLOAD_BYTES),
-            queue_bytes_max: config.queue_bytes_max.max(config.frame_bytes_max) * ANSWERS_PILE_MAX,
+            answer_bytes_max: message_bytes_max,
+            queue_bytes_max: config.queue_bytes_max.max(config.message_bytes_max)
+                * ANSWERS_PILE_MAX,
         })
     }
 
@@ -84,10 +83,12 @@ impl Answering {
     fn answer(&self, number: u64, answer: Result<Vec<u8>, AskError>) {
         let is_unsendable = |payload: &[u8]| {
             payload.len() > self.answer_bytes_max
-                || self.pipe.queued_bytes() + payload.len() > self.queue_bytes_max
+                || self.pipe.queued_bytes() + self.pipe.large_bytes() + payload.len()
+                    > self.queue_bytes_max
         };
-        let is_queued = match &answer {
-            Ok(payload) if is_unsendable(payload) => {
+        let is_answer = answer.is_ok();
+        let is_queued = match answer {
+            Ok(payload) if is_unsendable(&payload) => {
                 self.counters.add(LinkCount::RepliesUnsent, 1);
                 self.pipe.push(&Frame::ReplyError {
                     number,
@@ -96,13 +97,22 @@ impl Answering {
                     },
                 })
             }
-            Ok(payload) => self.pipe.push(&Frame::Reply { number, payload }),
+            Ok(payload) if payload.len() > FRAGMENT_BYTES => {
+                let bytes = u32::try_from(payload.len()).expect("answers are bounded");
+                let begin = Frame::ReplyBegin { number, bytes };
+                self.pipe
+                    .push_large(&begin, LargeKey::Answer(number), payload)
+            }
+            Ok(payload) => self.pipe.push(&Frame::Reply {
+                number,
+                payload: &payload,
+            }),
             Err(error) => self.pipe.push(&Frame::ReplyError {
                 number,
-                error: error_to_wire(verdict_over(*error)),
+                error: error_to_wire(verdict_over(error)),
             }),
         };
-        if !is_queued && answer.is_ok() {
+        if !is_queued && is_answer {
             self.counters.add(LinkCount::RepliesUnsent, 1);
         }
     }
@@ -139,11 +149,12 @@ pub(crate) async fn serve(
             pipe.clone(),
             counters.clone(),
             config,
-            greeted.frame_bytes_max,
+            greeted.message_bytes_max,
         ),
         exposures,
         config,
         channels: HashMap::new(),
+        messages: LargeIn::new(),
         monitors: HashMap::new(),
         tasks: JoinSet::new(),
     };
@@ -158,12 +169,44 @@ pub(crate) async fn serve(
     why
 }
 
+/// A context that outlives the frame that it came in. The time that its message took to arrive counts.
+struct OwnedContext {
+    came_at: Instant,
+    context: WireContext<'static>,
+    trace_parent: Option<String>,
+}
+
+impl OwnedContext {
+    fn new(wire: &WireContext<'_>) -> Self {
+        Self {
+            came_at: Instant::now(),
+            context: WireContext {
+                trace_parent: None,
+                ..*wire
+            },
+            trace_parent: wire.trace_parent.map(str::to_owned),
+        }
+    }
+
+    fn as_wire(&self) -> WireContext<'_> {
+        let since_us = u64::try_from(self.came_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let remaining_us = self.context.remaining_us;
+        WireContext {
+            remaining_us: remaining_us.map(|us| us.saturating_sub(since_us)),
+            trace_parent: self.trace_parent.as_deref(),
+            ..self.context
+        }
+    }
+}
+
 struct InboundLink<'a> {
     answering: Arc<Answering>,
     exposures: &'a Exposures,
     config: &'a LinkConfig,
     /// `None`: it was refused, and what comes for it is dropped.
     channels: HashMap<u32, Option<Box<dyn Inbound>>>,
+    /// Long messages that are arriving, by channel.
+    messages: LargeIn<u32, Option<OwnedContext>>,
     monitors: HashMap<u64, AbortHandle>,
     /// Forwarders and monitors.
     tasks: JoinSet<()>,
@@ -177,7 +220,7 @@ impl InboundLink<'_> {
     ) -> Result<std::convert::Infallible, LinkError> {
         let mut heard_at = Instant::now();
         loop {
-            while let Some(frame) = decoder.next(self.config.frame_bytes_max)? {
+            while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
                 self.handle(frame)?;
             }
             let answering = self.answering.clone();
@@ -203,19 +246,30 @@ impl InboundLink<'_> {
 
     fn handle(&mut self, frame: Frame<'_>) -> Result<(), LinkError> {
         match frame {
+            Frame::Tell { channel, .. } | Frame::TellWith { channel, .. }
+                if self.messages.has(&channel) =>
+            {
+                Err(LinkError::Rules("it sent a message within a message"))
+            }
             Frame::Tell { channel, payload } => self.deliver(channel, payload, None),
             Frame::TellWith {
                 channel,
                 context,
                 payload,
             } => self.deliver(channel, payload, Some(&context)),
+            Frame::TellBegin {
+                channel,
+                bytes,
+                context,
+            } => self.begin(channel, bytes, context.as_ref()),
+            Frame::Fragment { channel, payload } => self.add(channel, payload),
             Frame::Open {
                 channel,
                 target,
                 message,
                 version,
             } => self.open(channel, target, message, version),
-            Frame::Close { channel } => match self.channels.remove(&channel) {
+            Frame::Close { channel } => match self.close(channel) {
                 Some(Some(open)) => {
                     open.close();
                     Ok(())
@@ -245,7 +299,46 @@ impl InboundLink<'_> {
             | Frame::OpenRefused { .. }
             | Frame::Reply { .. }
             | Frame::ReplyError { .. }
+            | Frame::ReplyBegin { .. }
+            | Frame::ReplyFragment { .. }
             | Frame::Down { .. } => Err(LinkError::Rules("a dialer does not send this frame")),
+        }
+    }
+
+    /// A channel that is closed within a message was refused: the rest of the message does not come.
+    fn close(&mut self, channel: u32) -> Option<Option<Box<dyn Inbound>>> {
+        if self.messages.forget(&channel) {
+            let counters = &self.answering.counters;
+            counters.add(LinkCount::MessagesMisdirected, 1);
+        }
+        self.channels.remove(&channel)
+    }
+
+    /// A long message is announced.
+    fn begin(
+        &mut self,
+        channel: u32,
+        bytes: u32,
+        context: Option<&WireContext<'_>>,
+    ) -> Result<(), LinkError> {
+        if !self.channels.contains_key(&channel) {
+            return Err(LinkError::Rules("it sent on a channel that is not open"));
+        }
+        let context = context.map(OwnedContext::new);
+        self.messages
+            .begin(channel, bytes, self.config.message_bytes_max, context)
+            .map_err(|_| LinkError::Rules("it announced a message that cannot be"))
+    }
+
+    /// A part of a long message.
+    fn add(&mut self, channel: u32, fragment: &[u8]) -> Result<(), LinkError> {
+        let added = self.messages.add(&channel, fragment);
+        match added.map_err(|_| LinkError::Rules("a part of a message does not fit"))? {
+            None => Ok(()),
+            Some((payload, context)) => {
+                let context = context.as_ref().map(OwnedContext::as_wire);
+                self.deliver(channel, &payload, context.as_ref())
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A link is one TCP connection, dialed by the node whose references are used: its messages go out on it, and credit,
 //! answers and ends of actors come back. So two nodes that use each other's actors have two links, which know nothing of
-//! each other. Of the links from one boot of one node only the newest is served: an older one ends, wholly, before the
-//! newer one is read.
+//! each other; and each [lane](Lane) is a link of its own. Of the links from one boot of one node on one lane only the newest is served: an
+//! older one ends, wholly, before the newer one is read.
 
 use std::{
     collections::HashMap,
@@ -36,6 +36,7 @@ use super::{
     frame::{self, Frame, Refusal},
     handshake::{self, Caller, Greeted, Local},
     inbound,
+    lane::Lane,
     message::RemoteMessage,
     peer::{Peer, TargetKey},
     pipe::{StopSender, stopped},
@@ -78,8 +79,8 @@ pub(crate) struct Shared {
     transport: Mutex<Option<Arc<dyn Transport>>>,
     pub(crate) counters: Arc<LinkCounters>,
     exposures: Exposures,
-    peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
-    callers: Mutex<HashMap<NodeId, Served>>,
+    peers: Mutex<HashMap<(NodeId, Lane), Arc<Peer>>>,
+    callers: Mutex<HashMap<(NodeId, Lane), Served>>,
     next_link: AtomicU64,
     handshakes: Arc<Semaphore>,
     closed: AtomicBool,
@@ -120,7 +121,7 @@ impl Links {
                 id: identity.id,
                 cluster: identity.cluster,
                 keys: identity.keys,
-                frame_bytes_max: config.frame_bytes_max,
+                message_bytes_max: config.message_bytes_max,
                 timeout: config.connect_timeout,
             }),
             handshakes: Arc::new(Semaphore::new(config.handshakes_max)),
@@ -179,7 +180,10 @@ impl Links {
             message: M::NAME,
             version: M::VERSION,
         };
-        RemoteRef::new(self.shared.peer(node).target(key), name.into())
+        RemoteRef::new(
+            self.shared.peer(node, Lane::default()).target(key),
+            name.into(),
+        )
     }
 
     /// What was counted since the start.
@@ -189,12 +193,15 @@ impl Links {
 
     /// That boot of that node is down for ever: its links end, what waits for it is told, and it is not served again.
     pub fn node_down(&self, node: &NodeId) {
-        let peer = self.shared.peers.locked().remove(node);
-        if let Some(peer) = peer {
-            peer.end(Unsent::NodeDown);
-        }
-        if let Some(served) = self.shared.callers.locked().get(node) {
-            served.stop.send_replace(Some(LinkError::NodeDown));
+        for lane in Lane::ALL {
+            let link = (node.clone(), lane);
+            let peer = self.shared.peers.locked().remove(&link);
+            if let Some(peer) = peer {
+                peer.end(Unsent::NodeDown);
+            }
+            if let Some(served) = self.shared.callers.locked().get(&link) {
+                served.stop.send_replace(Some(LinkError::NodeDown));
+            }
         }
     }
 
@@ -207,6 +214,7 @@ impl Links {
             peers
                 .keys()
                 .chain(callers.keys())
+                .map(|(other, _)| other)
                 .filter(|other| is_older(other))
                 .cloned()
                 .collect()
@@ -219,16 +227,14 @@ impl Links {
     /// Membership cannot reach that node: monitors of its actors are told. Its links decide for themselves whether they
     /// still work.
     pub fn node_unreachable(&self, node: &NodeId) {
-        let peer = self.shared.peers.locked().get(node).cloned();
-        if let Some(peer) = peer {
+        for peer in self.shared.peers_of(node) {
             peer.unreachable();
         }
     }
 
     /// Membership can reach that node again.
     pub fn node_reachable(&self, node: &NodeId) {
-        let peer = self.shared.peers.locked().get(node).cloned();
-        if let Some(peer) = peer {
+        for peer in self.shared.peers_of(node) {
             peer.reachable();
         }
     }
@@ -278,13 +284,14 @@ impl Drop for Links {
 }
 
 impl Shared {
-    fn peer(self: &Arc<Self>, node: &NodeId) -> Arc<Peer> {
+    pub(crate) fn peer(self: &Arc<Self>, node: &NodeId, lane: Lane) -> Arc<Peer> {
         let mut peers = self.peers.locked();
-        if let Some(peer) = peers.get(node) {
+        let link = (node.clone(), lane);
+        if let Some(peer) = peers.get(&link) {
             return peer.clone();
         }
         let peer = Peer::new(
-            node.clone(),
+            link.clone(),
             &self.config,
             &self.counters,
             Arc::downgrade(self),
@@ -292,9 +299,16 @@ impl Shared {
         if self.closed.load(Ordering::SeqCst) {
             peer.end(Unsent::ShutDown);
         } else {
-            peers.insert(node.clone(), peer.clone());
+            peers.insert(link, peer.clone());
         }
         peer
+    }
+
+    /// The links to a node that were ever wanted.
+    fn peers_of(&self, node: &NodeId) -> Vec<Arc<Peer>> {
+        let peers = self.peers.locked();
+        let of_lane = |lane| peers.get(&(node.clone(), lane)).cloned();
+        Lane::ALL.into_iter().filter_map(of_lane).collect()
     }
 
     fn expose<M: RemoteMessage>(
@@ -367,8 +381,8 @@ impl Shared {
         if self.directory.locate(&caller.id) == Location::Down {
             return Err(Refusal::DialerDown);
         }
-        match self.callers.locked().get(&caller.id) {
-            Some(served) if served.link >= caller.link => Err(Refusal::Outdated),
+        match self.callers.locked().get(&caller.key()) {
+            Some(served) if served.link >= caller.call.link => Err(Refusal::Outdated),
             _ => Ok(()),
         }
     }
@@ -386,16 +400,16 @@ impl Shared {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Refusal::Busy);
         }
-        match callers.get(&caller.id) {
-            Some(older) if older.link >= caller.link => return Err(Refusal::Outdated),
+        match callers.get(&caller.key()) {
+            Some(older) if older.link >= caller.call.link => return Err(Refusal::Outdated),
             _ => {}
         }
         let served = Served {
-            link: caller.link,
+            link: caller.call.link,
             stop,
             ended,
         };
-        let older = callers.insert(caller.id.clone(), served);
+        let older = callers.insert(caller.key(), served);
         Ok(older.map(|older| {
             older.stop.send_replace(Some(LinkError::Replaced));
             older.ended
@@ -497,10 +511,10 @@ async fn serve(shared: &Arc<Shared>, greeted: Greeted, caller: Caller) {
     tracing::debug!(node = %caller.id, %why, "an accepted link ended");
     let mut callers = shared.callers.locked();
     if callers
-        .get(&caller.id)
-        .is_some_and(|served| served.link == caller.link)
+        .get(&caller.key())
+        .is_some_and(|served| served.link == caller.call.link)
     {
-        callers.remove(&caller.id);
+        callers.remove(&caller.key());
     }
 }
 

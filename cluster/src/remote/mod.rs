@@ -13,7 +13,8 @@
 //! | `inbound`, `channel` | the accepting side: mailboxes, backlogs, answers |
 //! | `frame`, `auth`, `handshake` | what goes over the wire; `frame` and `auth` are pure |
 //! | `credit` | how much may be on its way; pure |
-//! | `outbox`, `pipe` | frames that wait to be written, and the writer |
+//! | `outbox`, `large`, `pipe` | frames that wait to be written, long messages in fragments, and the writer |
+//! | `lane` | connections of their own for what must not wait for each other |
 //!
 //! # Rules
 //!
@@ -29,7 +30,7 @@
 //! Encrypt: that is the [transport](crate::transport)'s work. The handshake proves that both ends have the key of the cluster, and under
 //! TLS that each has a certificate for the node that it says to be.
 //!
-//! Messages are not acknowledged, not stored and not sent again; large messages delay small ones to the same node.
+//! Messages are not acknowledged, not stored and not sent again.
 
 mod auth;
 mod channel;
@@ -43,6 +44,8 @@ mod exposed;
 pub mod frame;
 mod handshake;
 mod inbound;
+mod lane;
+mod large;
 mod links;
 mod message;
 mod monitor;
@@ -61,6 +64,7 @@ pub use directory::{Directory, Location};
 pub use error::{ExposeError, RemoteAskError, RemoteTellError, UnknownTarget};
 pub use frame::{OpenRefusal, Refusal};
 pub use handshake::{PROTOCOL, PROTOCOL_MIN};
+pub use lane::Lane;
 pub use links::{LinkIdentity, Links, LinksError};
 pub use message::RemoteMessage;
 pub use monitor::RemoteMonitor;

@@ -3,7 +3,7 @@
 //! Whoever has something to send appends it; the writer takes everything that is there and writes it at once. So frames
 //! are batched exactly as far as they come faster than they are written, and an idle link adds no delay.
 
-use super::frame::{self, Frame, LENGTH_BYTES};
+use super::frame::{self, Frame};
 
 /// Capacity that an empty outbox keeps, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;
@@ -14,15 +14,11 @@ pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// How many messages of users are among it.
     messages: u64,
-    longest_frame_bytes: usize,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, frame: &Frame<'_>) {
-        let begin = self.bytes.len();
         frame::encode(&mut self.bytes, frame);
-        let frame_bytes = self.bytes.len() - begin - LENGTH_BYTES;
-        self.longest_frame_bytes = self.longest_frame_bytes.max(frame_bytes);
         if matches!(frame, Frame::Tell { .. } | Frame::TellWith { .. }) {
             self.messages += 1;
         }
@@ -32,17 +28,11 @@ impl Outbox {
         self.bytes.len()
     }
 
-    /// The longest frame, in bytes after its length.
-    pub(crate) fn longest_frame_bytes(&self) -> usize {
-        self.longest_frame_bytes
-    }
-
     /// Moves everything into `batch`, which has to be empty and whose memory is used for what comes next. Returns how
     /// many messages it has.
     pub(crate) fn take(&mut self, batch: &mut Vec<u8>) -> u64 {
         batch.shrink_to(KEPT_BYTES);
         std::mem::swap(&mut self.bytes, batch);
-        self.longest_frame_bytes = 0;
         std::mem::take(&mut self.messages)
     }
 

@@ -18,6 +18,7 @@ use super::{
     config::LinkConfig,
     error::LinkError,
     frame::{self, Frame},
+    large::{LargeKey, LargeOut},
     outbox::Outbox,
     sync_ext::MutexExt,
 };
@@ -37,6 +38,9 @@ pub(crate) struct Pipe {
 #[derive(Debug, Default)]
 struct State {
     outbox: Outbox,
+    large: LargeOut,
+    /// The longest message that was queued, in bytes.
+    longest_message_bytes: usize,
     /// Messages in the batch that is being written.
     messages_in_batch: u64,
     phase: Phase,
@@ -64,22 +68,51 @@ impl Pipe {
         true
     }
 
-    /// Bytes that wait to be written.
+    /// Queues a message or an answer that is longer than a fragment; `begin` announces it. False: the pipe has ended.
+    pub(crate) fn push_large(&self, begin: &Frame<'_>, key: LargeKey, payload: Vec<u8>) -> bool {
+        let mut state = self.state.locked();
+        if state.phase != Phase::Open {
+            return false;
+        }
+        state.outbox.push(begin);
+        state.longest_message_bytes = state.longest_message_bytes.max(payload.len());
+        state.large.push(key, payload);
+        drop(state);
+        self.work.notify_one();
+        true
+    }
+
+    /// Takes back what is not written of a channel's long message. False: there is nothing.
+    pub(crate) fn cancel_large(&self, channel: u32) -> bool {
+        self.state.locked().large.cancel(channel)
+    }
+
+    /// Bytes of whole frames that wait to be written.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.state.locked().outbox.len()
     }
 
-    /// The longest frame that waits, in bytes after its length.
-    pub(crate) fn longest_frame_bytes(&self) -> usize {
-        self.state.locked().outbox.longest_frame_bytes()
+    /// Bytes of long messages and answers that wait to be written.
+    pub(crate) fn large_bytes(&self) -> usize {
+        self.state.locked().large.bytes()
     }
 
-    /// Waits until at most `bytes` are queued.
+    /// Channels whose long message has gone since this was last called.
+    pub(crate) fn take_finished(&self) -> Vec<u32> {
+        self.state.locked().large.take_finished()
+    }
+
+    /// The longest message that was queued, in bytes, if it was longer than a fragment.
+    pub(crate) fn longest_message_bytes(&self) -> usize {
+        self.state.locked().longest_message_bytes
+    }
+
+    /// Waits until at most `bytes` of frames, and as many of long answers, are queued.
     pub(crate) async fn drained_to(&self, bytes: usize) {
         loop {
             let mut drained = std::pin::pin!(self.drained.notified());
             drained.as_mut().enable();
-            if self.queued_bytes() <= bytes {
+            if self.queued_bytes() <= bytes && self.large_bytes() <= bytes {
                 return;
             }
             drained.await;
@@ -90,7 +123,6 @@ impl Pipe {
     pub(crate) fn close(&self) {
         let mut state = self.state.locked();
         if state.phase == Phase::Open {
-            state.outbox.push(&Frame::Goodbye);
             state.phase = Phase::Closing;
             drop(state);
             self.work.notify_one();
@@ -101,7 +133,9 @@ impl Pipe {
     pub(crate) fn end(&self) -> u64 {
         let mut state = self.state.locked();
         state.phase = Phase::Ended;
-        let unsent = state.outbox.clear() + std::mem::take(&mut state.messages_in_batch);
+        let unsent = state.outbox.clear()
+            + state.large.clear()
+            + std::mem::take(&mut state.messages_in_batch);
         drop(state);
         self.drained.notify_waiters();
         unsent
@@ -112,9 +146,18 @@ impl Pipe {
         loop {
             {
                 let mut state = self.state.locked();
-                if state.outbox.len() > 0 {
+                let is_closing = state.phase != Phase::Open;
+                if is_closing || state.outbox.len() > 0 || !state.large.is_empty() {
                     state.messages_in_batch = state.outbox.take(batch);
-                    return state.phase != Phase::Open;
+                    // Behind what is small, one fragment: then it is the turn of what has come meanwhile.
+                    if state.large.take_fragment(batch) {
+                        state.messages_in_batch += 1;
+                    }
+                    let is_last = is_closing && state.large.is_empty();
+                    if is_last {
+                        frame::encode(batch, &Frame::Goodbye);
+                    }
+                    return is_last;
                 }
             }
             self.work.notified().await;
@@ -208,5 +251,69 @@ pub(crate) async fn stopped(stop: &mut StopReceiver) -> LinkError {
     match stop.wait_for(Option::is_some).await {
         Ok(why) => why.clone().unwrap_or(LinkError::ShutDown),
         Err(_) => LinkError::ShutDown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{Decoder, FRAGMENT_BYTES, FRAME_BYTES_MAX};
+    use super::*;
+
+    /// The kinds of frames in the next batch, and whether it is the last.
+    async fn next(pipe: &Pipe) -> (Vec<String>, bool) {
+        let mut batch = Vec::new();
+        let is_last = pipe.next_batch(&mut batch).await;
+        let mut decoder = Decoder::new();
+        decoder.space().extend_from_slice(&batch);
+        let mut kinds = Vec::new();
+        while let Some(frame) = decoder.next(FRAME_BYTES_MAX).unwrap() {
+            let text = format!("{frame:?}");
+            let end = text.find([' ', '{']).unwrap_or(text.len());
+            kinds.push(text[..end].to_owned());
+        }
+        (kinds, is_last)
+    }
+
+    #[tokio::test]
+    async fn short_frames_go_between_the_fragments_of_a_long_message_and_the_goodbye_last() {
+        let pipe = Pipe::default();
+        let bytes = 3 * FRAGMENT_BYTES;
+        let begin = Frame::TellBegin {
+            channel: 1,
+            bytes: bytes as u32,
+            context: None,
+        };
+        assert!(pipe.push_large(&begin, LargeKey::Message(1), vec![0; bytes]));
+        let (kinds, _) = next(&pipe).await;
+        assert_eq!(kinds, ["TellBegin", "Fragment"]);
+        pipe.push(&Frame::Ping);
+        pipe.push(&Frame::Close { channel: 2 });
+        let (kinds, _) = next(&pipe).await;
+        assert_eq!(kinds, ["Ping", "Close", "Fragment"]);
+        assert_eq!(pipe.take_finished(), []);
+        pipe.close();
+        assert!(!pipe.push(&Frame::Ping));
+        let (kinds, is_last) = next(&pipe).await;
+        assert_eq!(
+            (kinds, is_last),
+            (vec!["Fragment".into(), "Goodbye".into()], true)
+        );
+        assert_eq!(pipe.take_finished(), [1]);
+        assert_eq!(pipe.end(), 1, "the batch was taken and not written");
+    }
+
+    #[tokio::test]
+    async fn a_long_message_that_is_not_wholly_written_is_counted() {
+        let pipe = Pipe::default();
+        let bytes = 2 * FRAGMENT_BYTES;
+        let begin = Frame::TellBegin {
+            channel: 1,
+            bytes: bytes as u32,
+            context: None,
+        };
+        pipe.push_large(&begin, LargeKey::Message(1), vec![0; bytes]);
+        next(&pipe).await;
+        pipe.batch_is_written();
+        assert_eq!(pipe.end(), 1);
     }
 }

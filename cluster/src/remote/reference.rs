@@ -19,6 +19,7 @@ use treewarden_runtime::{AskError, MessageContext, Reply};
 
 use super::{
     error::{RemoteAskError, RemoteTellError},
+    lane::Lane,
     message::{Note, RemoteMessage, encode, hand_over},
     monitor::RemoteMonitor,
     peer::{Peer, Target},
@@ -48,6 +49,17 @@ impl<M: RemoteMessage> RemoteRef<M> {
             name,
             takes: PhantomData,
         }
+    }
+
+    /// A reference to the same actor whose messages go on another [lane](Lane). Between lanes there is no order.
+    #[must_use]
+    pub fn on(&self, lane: Lane) -> Self {
+        Self::new(self.target.on(lane), self.name.clone())
+    }
+
+    /// On which lane its messages go.
+    pub fn lane(&self) -> Lane {
+        self.target.peer.lane
     }
 
     /// Queues `message` for the link if the remote mailbox has given credit and the link has room. Never waits; the
@@ -169,9 +181,9 @@ impl<M: RemoteMessage> RemoteRef<M> {
         }
     }
 
-    /// Hears of the ends of the actor. See [`RemoteMonitor`].
+    /// Hears of the ends of the actor, on the [control lane](Lane::Control): what it tells can overtake messages. See [`RemoteMonitor`].
     pub fn monitor(&self) -> RemoteMonitor {
-        RemoteMonitor::new(self.target.clone())
+        RemoteMonitor::new(self.target.on(Lane::Control))
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::{
     net::TcpStream,
 };
 use treewarden_cluster::remote::{
-    LinkConfig, LinkCount, Location, PROTOCOL, Refusal,
+    Lane, LinkConfig, LinkCount, Location, PROTOCOL, Refusal,
     frame::{self, Decoder, Frame, HANDSHAKE_FRAME_BYTES_MAX, Hello},
 };
 use treewarden_runtime::AskError;
@@ -109,7 +109,8 @@ fn hello(to: &Node) -> Hello<'_> {
         to_name: to.id.name.as_str(),
         to_boot: to.id.boot.0,
         link: 1,
-        frame_bytes_max: 1 << 20,
+        lane: Lane::Data,
+        message_bytes_max: 1 << 20,
         challenge: [0; 32],
     }
 }

@@ -3,6 +3,7 @@
 mod backpressure;
 mod delivery;
 mod handshake;
+mod large;
 mod loss;
 mod monitoring;
 mod support;

@@ -16,7 +16,8 @@ fn all() -> Vec<Frame<'static>> {
             to_name: "b",
             to_boot: u64::MAX,
             link: 300,
-            frame_bytes_max: 1 << 24,
+            lane: Lane::Bulk,
+            message_bytes_max: 1 << 24,
             challenge: [9; 32],
         }),
         Frame::Welcome {
@@ -89,6 +90,26 @@ fn all() -> Vec<Frame<'static>> {
         },
         Frame::Ping,
         Frame::Goodbye,
+        Frame::TellBegin {
+            channel: 3,
+            bytes: 100_000,
+            context: Some(WireContext {
+                remaining_us: Some(5),
+                ..WireContext::default()
+            }),
+        },
+        Frame::Fragment {
+            channel: 3,
+            payload: b"part of a message",
+        },
+        Frame::ReplyBegin {
+            number: 9,
+            bytes: 70_000,
+        },
+        Frame::ReplyFragment {
+            number: 9,
+            payload: b"part of an answer",
+        },
     ]
 }
 

@@ -32,7 +32,7 @@ use super::{
     counters::{LinkCount, LinkCounters},
     error::{LinkError, RemoteAskError},
     frame::Frame,
-    inbound::AROUND_PAYLOAD_BYTES,
+    lane::Lane,
     links::Shared,
     message::error_from_wire,
     monitor::MonitorInbox,
@@ -47,6 +47,7 @@ pub(crate) use target::{Target, TargetKey};
 
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
+    pub(crate) lane: Lane,
     /// Numbers for replies and monitors; never used twice, over all links.
     numbers: Arc<AtomicU64>,
     payload_bytes_max: AtomicUsize,
@@ -59,15 +60,16 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(
-        id: NodeId,
+        (id, lane): (NodeId, Lane),
         config: &LinkConfig,
         counters: &Arc<LinkCounters>,
         links: Weak<Shared>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
+            lane,
             numbers: Arc::new(AtomicU64::new(1)),
-            payload_bytes_max: AtomicUsize::new(config.frame_bytes_max - AROUND_PAYLOAD_BYTES),
+            payload_bytes_max: AtomicUsize::new(config.message_bytes_max),
             config: config.clone(),
             counters: counters.clone(),
             links,
@@ -77,6 +79,14 @@ impl Peer {
     }
 
     // For references.
+
+    /// The same node on another lane; itself if the links have ended.
+    pub(crate) fn on(self: &Arc<Self>, lane: Lane) -> Arc<Self> {
+        match self.links.upgrade() {
+            Some(links) if lane != self.lane => links.peer(&self.id, lane),
+            _ => self.clone(),
+        }
+    }
 
     /// The one target of this name and type.
     pub(crate) fn target(self: &Arc<Self>, key: TargetKey) -> Arc<Target> {
@@ -169,14 +179,12 @@ impl Peer {
     }
 
     /// The link has come about.
-    pub(crate) fn opened(&self, frame_bytes_max: usize) -> Result<(), LinkError> {
+    pub(crate) fn opened(&self, message_bytes_max: usize) -> Result<(), LinkError> {
         let mut state = self.state.locked();
-        let frame_bytes_max = frame_bytes_max.min(self.config.frame_bytes_max);
-        self.payload_bytes_max.store(
-            frame_bytes_max.saturating_sub(AROUND_PAYLOAD_BYTES),
-            Ordering::Relaxed,
-        );
-        if state.pipe.longest_frame_bytes() > frame_bytes_max {
+        let message_bytes_max = message_bytes_max.min(self.config.message_bytes_max);
+        self.payload_bytes_max
+            .store(message_bytes_max, Ordering::Relaxed);
+        if state.pipe.longest_message_bytes() > message_bytes_max {
             return Err(LinkError::QueuedTooLong);
         }
         if let Phase::Dialing = state.phase {
@@ -194,6 +202,9 @@ impl Peer {
     pub(crate) fn has_room(&self) {
         let mut aftermath = Aftermath::default();
         let mut state = self.state.locked();
+        for channel in state.pipe.take_finished() {
+            state.has_sent_large(channel, &self.config, &mut aftermath);
+        }
         state.serve_those_who_wait_for_room(&self.config, &mut aftermath);
         drop(state);
         aftermath.settle(self);
@@ -282,6 +293,21 @@ impl Peer {
     pub(crate) fn handle(&self, frame: Frame<'_>) -> Result<(), LinkError> {
         match frame {
             Frame::Reply { number, payload } => self.answered(number, Ok(payload.to_vec()), None),
+            Frame::ReplyBegin { number, bytes } => {
+                let mut state = self.state.locked();
+                // An answer that nobody waits for any more is put together all the same: its fragments come.
+                let bytes_max = self.config.message_bytes_max;
+                let begun = state.answers.begin(number, bytes, bytes_max, ());
+                begun.map_err(|_| LinkError::Rules("it announced an answer that cannot be"))?;
+            }
+            Frame::ReplyFragment { number, payload } => {
+                let added = self.state.locked().answers.add(&number, payload);
+                let whole =
+                    added.map_err(|_| LinkError::Rules("a part of an answer does not fit"))?;
+                if let Some((answer, ())) = whole {
+                    self.answered(number, Ok(answer), None);
+                }
+            }
             Frame::ReplyError { number, error } => {
                 let (error, note) = error_from_wire(error);
                 self.answered(number, Err(error), note);
@@ -354,6 +380,8 @@ impl Peer {
             | Frame::Close { .. }
             | Frame::Tell { .. }
             | Frame::TellWith { .. }
+            | Frame::TellBegin { .. }
+            | Frame::Fragment { .. }
             | Frame::Monitor { .. }
             | Frame::Demonitor { .. } => {
                 return Err(LinkError::Rules("an acceptor does not send this frame"));
@@ -405,6 +433,6 @@ impl Peer {
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peer({})", self.id)
+        write!(f, "Peer({} on {:?})", self.id, self.lane)
     }
 }

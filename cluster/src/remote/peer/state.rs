@@ -18,7 +18,8 @@ use crate::remote::{
     counters::LinkCount,
     credit::SendCredit,
     error::RemoteAskError,
-    frame::Frame,
+    frame::{FRAGMENT_BYTES, Frame},
+    large::{LargeIn, LargeKey},
     message::{Exported, Outgoing, Sink, context_to_wire},
     monitor::MonitorInbox,
     pipe::Pipe,
@@ -46,6 +47,8 @@ pub(super) struct State {
     /// Channels that have senders waiting and credit left, and wait for room.
     pub(super) waiting_for_room: VecDeque<Slot>,
     pub(super) asks: HashMap<u64, AskInFlight>,
+    /// Long answers that are arriving.
+    pub(super) answers: LargeIn<u64, ()>,
     pub(super) monitors: HashMap<u64, Arc<MonitorInbox>>,
 }
 
@@ -78,6 +81,8 @@ pub(super) struct Channel {
     pub(super) sent: u64,
     pub(super) line: VecDeque<Waiting>,
     pub(super) is_waiting_for_room: bool,
+    /// A long message is on its way; what comes after it waits until it has gone.
+    is_sending_large: bool,
 }
 
 pub(super) struct AskInFlight {
@@ -109,6 +114,7 @@ impl State {
             next_channel_number: 0,
             waiting_for_room: VecDeque::new(),
             asks: HashMap::new(),
+            answers: LargeIn::new(),
             monitors: HashMap::new(),
         }
     }
@@ -126,6 +132,7 @@ impl State {
             sent: 0,
             line: VecDeque::new(),
             is_waiting_for_room: false,
+            is_sending_large: false,
         };
         self.channels.insert(slot, channel);
         slot
@@ -158,12 +165,23 @@ impl State {
             Some(_) if channel.is_closing => {}
             Some(_) => {
                 self.idle.push_back(slot);
-                if self.idle.len() > IDLE_CHANNELS_MAX
-                    && let Some(slot) = self.idle.pop_front()
-                {
-                    self.close(slot);
+                if self.idle.len() > IDLE_CHANNELS_MAX {
+                    self.close_longest_idle();
                 }
             }
+        }
+    }
+
+    /// One whose last message is still being written stays.
+    fn close_longest_idle(&mut self) {
+        let is_quiet = |slot: &Slot| {
+            let channel = self.channels.get(slot);
+            channel.is_none_or(|channel| !channel.is_sending_large)
+        };
+        if let Some(position) = self.idle.iter().position(is_quiet)
+            && let Some(slot) = self.idle.remove(position)
+        {
+            self.close(slot);
         }
     }
 
@@ -189,6 +207,7 @@ impl State {
         let channel = self.channel(slot);
         channel.number = None;
         channel.is_closing = false;
+        channel.is_sending_large = false;
         channel.credit = SendCredit::new();
         channel.sent = 0;
         if channel.target.strong_count() == 0 {
@@ -205,8 +224,13 @@ impl State {
         }
     }
 
-    pub(super) fn has_room(&self, config: &LinkConfig) -> bool {
-        self.pipe.queued_bytes() < config.queue_bytes_max
+    /// Whether a message of so many bytes may be queued. Long ones do not take the room of short ones, nor the other way round.
+    pub(super) fn has_room(&self, bytes: usize, config: &LinkConfig) -> bool {
+        if bytes > FRAGMENT_BYTES {
+            self.pipe.large_bytes() < config.queue_bytes_max
+        } else {
+            self.pipe.queued_bytes() < config.queue_bytes_max
+        }
     }
 
     pub(super) fn can_send(
@@ -222,7 +246,7 @@ impl State {
         if asks > 0 && self.asks.len() + asks > config.asks_max {
             return Err(Unsent::TooManyAsks);
         }
-        let has_room = self.has_room(config);
+        let has_room = self.has_room(outgoing.payload.len(), config);
         let channel = self.channel(slot);
         if has_room && channel.line.is_empty() && channel.can_take() {
             Ok(())
@@ -252,18 +276,32 @@ impl State {
             channel.sent = 0;
             number
         });
-        match &context {
+        let bytes = payload.len();
+        let context = context
+            .as_ref()
+            .map(|it| context_to_wire(it, Instant::now()));
+        match context {
+            context if bytes > FRAGMENT_BYTES => {
+                channel.is_sending_large = true;
+                let begin = Frame::TellBegin {
+                    channel: number,
+                    bytes: u32::try_from(bytes).expect("messages are bounded to less than 4 GiB"),
+                    context,
+                };
+                self.pipe
+                    .push_large(&begin, LargeKey::Message(number), payload)
+            }
             None => self.pipe.push(&Frame::Tell {
                 channel: number,
                 payload: &payload,
             }),
             Some(context) => self.pipe.push(&Frame::TellWith {
                 channel: number,
-                context: context_to_wire(context, Instant::now()),
+                context,
                 payload: &payload,
             }),
         };
-        channel.credit.spend(payload.len());
+        channel.credit.spend(bytes);
         let sequence = channel.sent;
         channel.sent += 1;
         for Exported { number: ask, sink } in replies {
@@ -308,7 +346,7 @@ impl State {
         config: &LinkConfig,
         aftermath: &mut Aftermath,
     ) {
-        while self.has_room(config) {
+        while self.has_room_for_first(slot, config) {
             if !self.serve_one(slot, aftermath) {
                 return;
             }
@@ -328,17 +366,47 @@ impl State {
         config: &LinkConfig,
         aftermath: &mut Aftermath,
     ) {
-        while self.has_room(config) {
+        // Channels that were looked at in vain since one was served.
+        let mut in_vain = 0;
+        while in_vain < self.waiting_for_room.len() {
             let Some(slot) = self.waiting_for_room.pop_front() else {
                 return;
             };
             if let Some(channel) = self.channels.get_mut(&slot) {
                 channel.is_waiting_for_room = false;
             }
-            if self.serve_one(slot, aftermath) && !self.channel(slot).line.is_empty() {
+            if !self.has_room_for_first(slot, config) {
                 self.note_waiting(slot);
+                in_vain += 1;
+            } else if self.serve_one(slot, aftermath) {
+                in_vain = 0;
+                if !self.channel(slot).line.is_empty() {
+                    self.note_waiting(slot);
+                }
             }
         }
+    }
+
+    /// Whether there is room for the first in a channel's line. True if nobody is there.
+    fn has_room_for_first(&self, slot: Slot, config: &LinkConfig) -> bool {
+        let channel = self.channels.get(&slot);
+        let first = channel.and_then(|channel| channel.line.front());
+        first.is_none_or(|waiting| self.has_room(waiting.outgoing.payload.len(), config))
+    }
+
+    /// The last fragment of a channel's long message has gone.
+    pub(super) fn has_sent_large(
+        &mut self,
+        number: u32,
+        config: &LinkConfig,
+        aftermath: &mut Aftermath,
+    ) {
+        // One that was refused is forgotten already.
+        let Some(&slot) = self.slot_of_number.get(&number) else {
+            return;
+        };
+        self.channel(slot).is_sending_large = false;
+        self.serve_channel(slot, config, aftermath);
     }
 
     /// A channel was refused: the next message opens another one. Returns how many messages went to nowhere.
@@ -355,6 +423,7 @@ impl State {
         let nacked = channel.sent;
         if !channel.is_closing {
             self.slot_of_number.remove(&number);
+            self.pipe.cancel_large(number);
             self.pipe.push(&Frame::Close { channel: number });
             self.reset_channel(slot, config, aftermath);
         }
@@ -375,12 +444,14 @@ impl State {
             channel.credit = SendCredit::new();
             channel.sent = 0;
             channel.is_waiting_for_room = false;
+            channel.is_sending_large = false;
             for waiting in channel.line.drain(..) {
                 aftermath.handed_back.push(waiting.outgoing);
                 aftermath.wakers.extend(waiting.place.settle(Err(cause)));
             }
         }
         self.idle.clear();
+        self.answers.clear();
         self.channels
             .retain(|_, channel| channel.target.strong_count() > 0);
         self.slot_of_key
@@ -396,7 +467,7 @@ impl State {
 
 impl Channel {
     fn can_take(&self) -> bool {
-        !self.is_closing && self.credit.is_left()
+        !self.is_closing && !self.is_sending_large && self.credit.is_left()
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{Peer, state::Slot};
 use crate::remote::{
+    lane::Lane,
     message::Outgoing,
     place::{Place, Unsent, Waiting},
     sync_ext::MutexExt,
@@ -24,6 +25,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// The same actor on another lane.
+    pub(crate) fn on(self: &Arc<Self>, lane: Lane) -> Arc<Self> {
+        if lane == self.peer.lane {
+            return self.clone();
+        }
+        self.peer.on(lane).target(self.key.clone())
+    }
+
     /// Sends if that is possible at once.
     pub(crate) fn try_send(&self, outgoing: Outgoing) -> Result<(), (Unsent, Outgoing)> {
         let peer = &self.peer;
