@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::monitor::SlotGuard;
+use crate::{monitor::SlotGuard, receipt::Receipt};
 
 /// A message and its context. No context costs one null word.
 pub(crate) struct Envelope<M> {
@@ -31,6 +31,8 @@ pub struct MessageContext {
     attempt: u32,
     request_id: Option<NonZeroU64>,
     trace_parent: Option<Arc<str>>,
+    /// Is told what became of the message.
+    receipt: Option<Receipt>,
     /// Set on monitor messages alone: gives the reserved slot free when the message leaves the queue.
     pub(crate) slot: Option<SlotGuard>,
 }
@@ -83,6 +85,19 @@ impl MessageContext {
         self
     }
 
+    /// The same context with somebody who is told what becomes of the message. An earlier one is told that it was not handled.
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = Some(receipt);
+        self
+    }
+
+    /// The handler of the message has returned `Ok`.
+    pub(crate) fn acknowledge(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.handled();
+        }
+    }
+
     /// When the message loses its worth.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -110,7 +125,7 @@ impl MessageContext {
 }
 
 impl Clone for MessageContext {
-    /// What is said of the message; a reserved slot stays with the message itself.
+    /// What is said of the message; a reserved slot and a receipt stay with the message itself.
     fn clone(&self) -> Self {
         Self {
             deadline: self.deadline,
@@ -118,6 +133,7 @@ impl Clone for MessageContext {
             attempt: self.attempt,
             request_id: self.request_id,
             trace_parent: self.trace_parent.clone(),
+            receipt: None,
             slot: None,
         }
     }

@@ -360,7 +360,12 @@ fn serve<'t, A: Actor>(
         loop {
             let (next, message) = take_next(tenancy, &mut instance.cx);
             match next {
-                Next::Handle => handle(tenancy, instance, message).await?,
+                Next::Handle => {
+                    handle(tenancy, instance, message).await?;
+                    if let Some(context) = &mut instance.cx.message {
+                        context.acknowledge();
+                    }
+                }
                 Next::PassOver => continue,
                 Next::Park => {
                     drop(message);
