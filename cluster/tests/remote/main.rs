@@ -9,3 +9,4 @@ mod loss;
 mod monitoring;
 mod support;
 mod tls;
+mod versions;
