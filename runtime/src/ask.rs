@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,7 +23,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AskError {
-    /// The mailbox was full, and its policy is to refuse or to drop. The request was not handled.
+    /// The mailbox was full, and its policy is to refuse or to drop; or it sheds load, and had no prospect for a request of this
+    /// class. The request was not handled.
     Refused,
     /// The request waited in the mailbox until its deadline had passed, and was dropped. It was not handled.
     Expired,
@@ -34,6 +36,9 @@ pub enum AskError {
     CrashedBeforeHandling,
     /// The actor crashed, or was killed, in the handler of this very request. How far it got is not known.
     CrashedWhileHandling,
+    /// The mailbox was overloaded and gave the request up after it had been queued: it had waited too long, or what matters
+    /// more needed its room. It was not handled. Trying again at once adds to the overload.
+    Shed,
     /// The request was handled, or taken, and its reply was dropped unanswered.
     NoReply,
     /// An actor asked itself from its own handler. It could only have waited for ever, so nothing was sent.
@@ -47,6 +52,7 @@ impl AskError {
     pub fn is_safe_to_retry(self) -> bool {
         match self {
             Self::Refused
+            | Self::Shed
             | Self::Expired
             | Self::Dead
             | Self::CrashedBeforeHandling
@@ -61,7 +67,10 @@ impl AskError {
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Refused => "the mailbox is full; the request was not handled",
+            Self::Refused => "the mailbox takes no more; the request was not handled",
+            Self::Shed => {
+                "the actor is overloaded and gave the request up; it was not handled, try later"
+            }
             Self::Expired => "the request expired in the mailbox and was not handled",
             Self::Timeout => "no answer before the deadline; the request may have been handled",
             Self::Dead => "the actor is stopped or gone; the request was not handled",
@@ -93,7 +102,7 @@ impl std::error::Error for AskError {}
 pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
     target: &'a ActorRef<M>,
     stage: Stage<T, F>,
-    context: Option<Box<MessageContext>>,
+    context: Option<Arc<MessageContext>>,
     deadline: Option<Instant>,
     /// Made when the answer is not there at once.
     timer: Option<Pin<Box<Sleep>>>,
@@ -140,10 +149,36 @@ where
     }
 
     /// Sends `context` along; its deadline, if it has one, is the ask's as well.
+    ///
+    /// Without this, an ask that is first polled inside a handler inherits the context of the message that is being handled:
+    /// deadline, criticality, attempt, request id and trace parent. It then gives up at the inherited deadline, or at its
+    /// own if that is earlier. An empty context, given here, inherits nothing. Asks in tasks of their own inherit nothing
+    /// either; give those a clone of [`Context::message`](crate::Context::message).
     pub fn context(mut self, context: MessageContext) -> Self {
         self.deadline = self.deadline.or(context.deadline());
-        self.context = Some(Box::new(context));
+        self.context = Some(Arc::new(context));
         self
+    }
+
+    /// What travels with the request. The ask's own deadline is set to the one that holds.
+    fn context_to_send(&mut self) -> Option<Arc<MessageContext>> {
+        let context = match self.context.take() {
+            Some(given) => Some(given),
+            None => scope::inherited().inspect(|inherited| {
+                self.deadline = self.deadline.into_iter().chain(inherited.deadline()).min();
+            }),
+        };
+        match (context, self.deadline) {
+            (None, None) => None,
+            (Some(context), deadline) if context.deadline() == deadline => Some(context),
+            (context, deadline) => {
+                let context = context.map(Arc::unwrap_or_clone).unwrap_or_default();
+                Some(Arc::new(match deadline {
+                    Some(deadline) => context.with_deadline(deadline),
+                    None => context,
+                }))
+            }
+        }
     }
 
     /// Puts the request on its way.
@@ -152,16 +187,7 @@ where
         if scope::current() == cell.address() {
             return Err(AskError::SelfAsk);
         }
-        let context = match (self.context.take(), self.deadline) {
-            (None, None) => None,
-            (context, None) => context,
-            (context, Some(deadline)) => Some(Box::new(
-                context
-                    .map(|c| *c)
-                    .unwrap_or_default()
-                    .with_deadline(deadline),
-            )),
-        };
+        let context = self.context_to_send();
         let (reply, answer) = Reply::channel();
         let envelope = Envelope {
             message: question(reply),

@@ -18,7 +18,7 @@ use crate::{
 pub struct Context<A: Actor> {
     pub(crate) cell: Arc<Cell<A::Msg>>,
     /// What travelled with the message that is being handled.
-    pub(crate) message: Option<Box<MessageContext>>,
+    pub(crate) message: Option<Arc<MessageContext>>,
     /// The label of the message that is being handled.
     pub(crate) in_handler: Option<&'static str>,
 }
@@ -103,10 +103,7 @@ impl<A: Actor> Context<A> {
             };
             let mut context = MessageContext::new();
             context.slot = Some(guard);
-            let envelope = Envelope {
-                message,
-                context: Some(Box::new(context)),
-            };
+            let envelope = Envelope::with(message, context);
             match owner.queue.force_push(envelope) {
                 Ok(()) => true,
                 Err(envelope) => {

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use crate::envelope::MessageContext;
+use crate::envelope::{Criticality, MessageContext};
 
 /// Why a message was not handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,11 +34,15 @@ pub enum DeadLetterReason {
     ReplyDiscarded,
     /// It told a monitor of an incarnation that is no more.
     StaleMonitor,
+    /// Its mailbox was overloaded and gave it up: it had waited too long, or a more critical one needed its room.
+    Shed,
+    /// Its mailbox was full, its key had the most messages there, and another key needed room.
+    OverShare,
 }
 
 impl DeadLetterReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::DroppedNewest,
         Self::DroppedOldest,
         Self::Expired,
@@ -47,6 +51,8 @@ impl DeadLetterReason {
         Self::GroupRestart,
         Self::ReplyDiscarded,
         Self::StaleMonitor,
+        Self::Shed,
+        Self::OverShare,
     ];
 
     /// One word for logs and metric labels.
@@ -60,6 +66,8 @@ impl DeadLetterReason {
             Self::GroupRestart => "group_restart",
             Self::ReplyDiscarded => "reply_discarded",
             Self::StaleMonitor => "stale_monitor",
+            Self::Shed => "shed",
+            Self::OverShare => "over_share",
         }
     }
 }
@@ -85,7 +93,8 @@ pub struct DeadLetter {
 
 /// The dead letters of one [`System`](crate::System).
 pub struct DeadLetters {
-    counts: [AtomicU64; DeadLetterReason::ALL.len()],
+    /// By reason and class.
+    counts: [[AtomicU64; 3]; DeadLetterReason::ALL.len()],
     /// Made at the first subscription: without one a dead letter costs an increment.
     feed: OnceLock<broadcast::Sender<DeadLetter>>,
 }
@@ -103,7 +112,15 @@ impl DeadLetters {
 
     /// How many messages were not handled for this reason since the system began.
     pub fn count(&self, reason: DeadLetterReason) -> u64 {
-        self.counts[reason as usize].load(Ordering::Relaxed)
+        self.counts[reason as usize]
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// How many messages of one class were not handled for this reason since the system began.
+    pub fn count_of(&self, reason: DeadLetterReason, criticality: Criticality) -> u64 {
+        self.counts[reason as usize][criticality as usize].load(Ordering::Relaxed)
     }
 
     /// How many messages were not handled, for any reason.
@@ -122,8 +139,13 @@ impl DeadLetters {
             .subscribe()
     }
 
-    pub(crate) fn record(&self, reason: DeadLetterReason, describe: impl FnOnce() -> DeadLetter) {
-        self.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn record(
+        &self,
+        reason: DeadLetterReason,
+        criticality: Criticality,
+        describe: impl FnOnce() -> DeadLetter,
+    ) {
+        self.counts[reason as usize][criticality as usize].fetch_add(1, Ordering::Relaxed);
         if let Some(feed) = self.feed.get()
             && feed.receiver_count() > 0
         {

@@ -4,12 +4,12 @@ use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{monitor::SlotGuard, receipt::Receipt};
+use crate::{dead_letter::DeadLetterReason, monitor::SlotGuard, scope};
 
 /// A message and its context. No context costs one null word.
 pub(crate) struct Envelope<M> {
     pub(crate) message: M,
-    pub(crate) context: Option<Box<MessageContext>>,
+    pub(crate) context: Option<Arc<MessageContext>>,
 }
 
 impl<M> Envelope<M> {
@@ -19,11 +19,33 @@ impl<M> Envelope<M> {
             context: None,
         }
     }
+
+    pub(crate) fn with(message: M, context: MessageContext) -> Self {
+        Self {
+            message,
+            context: Some(Arc::new(context)),
+        }
+    }
+
+    /// What the message matters.
+    pub(crate) fn criticality(&self) -> Criticality {
+        self.context
+            .as_ref()
+            .map_or_else(Criticality::default, |context| context.criticality)
+    }
+
+    /// Writes on it that it is to be discarded when it is taken out.
+    pub(crate) fn sentence(&mut self, reason: DeadLetterReason) {
+        // The context may be shared with asks that inherited it; then this makes a copy.
+        Arc::make_mut(self.context.get_or_insert_default()).sentence = Some(reason);
+    }
 }
 
 /// What travels with a message beside its payload.
 ///
-/// Nothing of it is needed: a message without a context costs one null word in its slot.
+/// Nothing of it is needed: a message without a context costs one null word in its slot. The asks that a handler makes
+/// inherit the context of the message that it handles, unless they are given one of their own; see
+/// [`Ask::context`](crate::Ask::context).
 #[derive(Default)]
 pub struct MessageContext {
     deadline: Option<Instant>,
@@ -31,10 +53,10 @@ pub struct MessageContext {
     attempt: u32,
     request_id: Option<NonZeroU64>,
     trace_parent: Option<Arc<str>>,
-    /// Is told what became of the message.
-    receipt: Option<Receipt>,
     /// Set on monitor messages alone: gives the reserved slot free when the message leaves the queue.
     pub(crate) slot: Option<SlotGuard>,
+    /// Set by a mailbox that gave the message up: it is discarded when it is taken out.
+    pub(crate) sentence: Option<DeadLetterReason>,
 }
 
 /// How much a message matters when not all can be served.
@@ -85,17 +107,11 @@ impl MessageContext {
         self
     }
 
-    /// The same context with somebody who is told what becomes of the message. An earlier one is told that it was not handled.
-    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
-        self.receipt = Some(receipt);
-        self
-    }
-
-    /// The handler of the message has returned `Ok`.
-    pub(crate) fn acknowledge(&mut self) {
-        if let Some(receipt) = self.receipt.take() {
-            receipt.handled();
-        }
+    /// What an ask made at this point would inherit: the context of the message whose handler is polled on this thread. `None`
+    /// outside a handler, and in that of a message without a context. For those who pass a request on by other means than
+    /// an ask.
+    pub fn inherited() -> Option<Self> {
+        scope::inherited().map(|context| (*context).clone())
     }
 
     /// When the message loses its worth.
@@ -125,7 +141,7 @@ impl MessageContext {
 }
 
 impl Clone for MessageContext {
-    /// What is said of the message; a reserved slot and a receipt stay with the message itself.
+    /// What is said of the message; a reserved slot stays with the message itself.
     fn clone(&self) -> Self {
         Self {
             deadline: self.deadline,
@@ -133,8 +149,8 @@ impl Clone for MessageContext {
             attempt: self.attempt,
             request_id: self.request_id,
             trace_parent: self.trace_parent.clone(),
-            receipt: None,
             slot: None,
+            sentence: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cell::{Cell, order},
     dead_letter::DeadLetterReason,
     exit::{ExitReason, Suspect},
-    mailbox::Mailbox,
+    mailbox::{Mailbox, MailboxLoad},
     reference::AddressState,
     snapshot::NodeSnapshot,
     system::Placement,
@@ -148,6 +148,11 @@ impl HostHandle {
         self.target.queue_depth()
     }
 
+    /// How full the mailbox is, and what it refused and shed.
+    pub fn mailbox_load(&self) -> MailboxLoad {
+        self.target.mailbox_load()
+    }
+
     /// How many messages were taken into a handler, over all incarnations.
     pub fn handled(&self) -> u64 {
         self.target.handled()
@@ -180,6 +185,7 @@ pub(crate) trait Hosted: Send + Sync {
     fn retire(&self);
     fn state(&self) -> AddressState;
     fn queue_depth(&self) -> usize;
+    fn mailbox_load(&self) -> MailboxLoad;
     fn handled(&self) -> u64;
     fn path(&self) -> Arc<str>;
     fn inspect(&self) -> NodeSnapshot;
@@ -254,6 +260,10 @@ impl<M: Send + 'static> Hosted for Cell<M> {
         self.queue.len()
     }
 
+    fn mailbox_load(&self) -> MailboxLoad {
+        self.queue.load()
+    }
+
     fn handled(&self) -> u64 {
         self.core.handled()
     }
@@ -269,6 +279,7 @@ impl<M: Send + 'static> Hosted for Cell<M> {
             state: self.core.state().kind().into(),
             queue_depth: Some(self.queue.len()),
             handled: Some(self.core.handled()),
+            shed: self.queue.load().given_up(),
             restarts: self.core.incarnation().saturating_sub(1),
             last_exits: self.core.last_exit().into_iter().collect(),
             children: Vec::new(),

@@ -34,7 +34,6 @@ mod idle;
 mod mailbox;
 mod monitor;
 mod panics;
-mod receipt;
 mod recipient;
 mod reference;
 mod registry;
@@ -55,10 +54,11 @@ pub use envelope::{Criticality, MessageContext};
 pub use exit::{ExitReason, Panic, Suspect};
 pub use failure::Failure;
 pub use id::ActorId;
-pub use mailbox::{Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, WeighsOtherMessages};
+pub use mailbox::{
+    ByClass, Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, Shedding, WeighsOtherMessages,
+};
 pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
 pub use panics::record_panic_locations;
-pub use receipt::Receipt;
 pub use recipient::{Recipient, RecipientTell};
 pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};

@@ -11,6 +11,7 @@ use crate::{
     cell::{Cell, order},
     envelope::{Envelope, MessageContext},
     id::ActorId,
+    mailbox::MailboxLoad,
     monitor::{Monitor, MonitorEvent},
     recipient::Recipient,
     reply::Reply,
@@ -62,10 +63,7 @@ impl<M: Send + 'static> ActorRef<M> {
 
     /// [`try_tell`](Self::try_tell) with a context that travels with the message.
     pub fn try_tell_with(&self, message: M, context: MessageContext) -> Result<(), TellError<M>> {
-        self.try_send(Envelope {
-            message,
-            context: Some(Box::new(context)),
-        })
+        self.try_send(Envelope::with(message, context))
     }
 
     /// Queues `message`, waiting for room if the mailbox is full and its policy is to wait.
@@ -83,13 +81,7 @@ impl<M: Send + 'static> ActorRef<M> {
 
     /// [`tell`](Self::tell) with a context that travels with the message.
     pub fn tell_with(&self, message: M, context: MessageContext) -> Tell<'_, M> {
-        Tell::new(
-            &self.cell,
-            Envelope {
-                message,
-                context: Some(Box::new(context)),
-            },
-        )
+        Tell::new(&self.cell, Envelope::with(message, context))
     }
 
     /// Queues many messages, in order, as [`tell`](Self::tell) does one after the other.
@@ -219,6 +211,11 @@ impl<M> ActorRef<M> {
     /// How many messages are queued, the one in the handler not counted. It can have changed when this returns.
     pub fn queue_depth(&self) -> usize {
         self.cell.queue.len()
+    }
+
+    /// How full the mailbox is, and what it refused and shed. It can have changed when this returns.
+    pub fn mailbox_load(&self) -> MailboxLoad {
+        self.cell.queue.load()
     }
 }
 

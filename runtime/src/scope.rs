@@ -1,4 +1,5 @@
-//! What a thread knows of the actor that it is polling: whose turn it is, and which replies were dropped unanswered.
+//! What a thread knows of the actor that it is polling: whose turn it is, which context its asks inherit, and which replies
+//! were dropped unanswered.
 //!
 //! Rules. The run loop enters a scope at the beginning of each poll and leaves it at the end; it settles all orphans
 //! before it leaves. A reply that is dropped inside a scope is not settled at once, because whether its handler will
@@ -7,7 +8,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::ask::AskError;
+use std::sync::Arc;
+
+use crate::{ask::AskError, envelope::MessageContext};
 
 thread_local! {
     /// The address of the cell being polled, 0 outside.
@@ -16,6 +19,7 @@ thread_local! {
     static VERDICT: Cell<Option<AskError>> = const { Cell::new(None) };
     static HAS_ORPHANS: Cell<bool> = const { Cell::new(false) };
     static ORPHANS: RefCell<Vec<Orphan>> = const { RefCell::new(Vec::new()) };
+    static INHERITED: RefCell<Option<Arc<MessageContext>>> = const { RefCell::new(None) };
 }
 
 /// Tells an asker why there is no answer.
@@ -36,6 +40,27 @@ impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.outer);
     }
+}
+
+/// While it lives, asks made on this thread inherit a context.
+pub(crate) struct Inheriting;
+
+/// For the poll of a handler whose message has a context. Handlers are not polled inside each other, so nothing was
+/// inherited before.
+pub(crate) fn inherit(context: Arc<MessageContext>) -> Inheriting {
+    INHERITED.set(Some(context));
+    Inheriting
+}
+
+impl Drop for Inheriting {
+    fn drop(&mut self) {
+        INHERITED.set(None);
+    }
+}
+
+/// What an ask inherits here.
+pub(crate) fn inherited() -> Option<Arc<MessageContext>> {
+    INHERITED.with_borrow(Clone::clone)
 }
 
 /// The address of the cell being polled on this thread, 0 if none is.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use crate::exit::ExitReason;
+use crate::{exit::ExitReason, mailbox::ByClass};
 
 /// All trees and single actors of a [`System`](crate::System) at about one moment.
 ///
@@ -31,6 +31,8 @@ pub struct NodeSnapshot {
     pub queue_depth: Option<usize>,
     /// How many messages were taken into a handler, for those who have a mailbox.
     pub handled: Option<u64>,
+    /// How many messages its mailbox refused on arrival or gave up later, by class; none unless it sheds or is fair.
+    pub shed: ByClass,
     /// How often it was restarted.
     pub restarts: u64,
     /// How its last incarnations ended, the newest last.
@@ -81,6 +83,10 @@ impl NodeSnapshot {
         if let Some(handled) = self.handled {
             write!(f, ", {handled} handled")?;
         }
+        if self.shed.total() > 0 {
+            let ByClass { critical, .. } = self.shed;
+            write!(f, ", {} shed ({critical} critical)", self.shed.total())?;
+        }
         if self.restarts > 0 {
             write!(f, ", {} restarts", self.restarts)?;
         }
@@ -129,6 +135,7 @@ mod tests {
             state: "running".into(),
             queue_depth: None,
             handled: None,
+            shed: ByClass::default(),
             restarts: 0,
             last_exits: Vec::new(),
             children,

@@ -27,7 +27,7 @@ use crate::{
     host::{HostHandle, HostSpec, Hosted, Observer},
     id::ActorId,
     idle::IdleList,
-    mailbox::{Mailbox, Queue, WeighsOtherMessages},
+    mailbox::{Mailbox, Queue, Reading, WeighsOtherMessages},
     reference::{ActorRef, AddressState},
     registry::{NameTaken, Registry},
     snapshot::{Inspect, NodeSnapshot, Snapshot},
@@ -224,7 +224,7 @@ impl System {
     pub fn spawn<A: Actor>(&self, actor: A) -> ActorRef<A::Msg> {
         let queue = Queue::new(
             Mailbox::default()
-                .queue_config(message_of)
+                .queue_config(message_of, reading())
                 .expect("the default mailbox weighs nothing"),
         );
         let id = self.next_id();
@@ -264,7 +264,7 @@ impl System {
         let place = self.place(&options.placement)?;
         let queue = options
             .mailbox
-            .queue_config(message_of)
+            .queue_config(message_of, reading())
             .map_err(SpawnError::WeighsOtherMessages)?;
         let id = self.next_id();
         let path = options.name.as_ref().map(|name| format!("/{name}").into());
@@ -317,7 +317,7 @@ impl System {
         let place = self.place(&spec.placement)?;
         let queue = spec
             .mailbox
-            .queue_config(message_of)
+            .queue_config(message_of, reading())
             .map_err(SpawnError::WeighsOtherMessages)?;
         let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
         cell.core.set_observer(observer);
@@ -483,6 +483,15 @@ impl Place {
 
 fn message_of<M>(envelope: &Envelope<M>) -> &M {
     &envelope.message
+}
+
+/// How a mailbox that chooses reads and marks envelopes.
+fn reading<M>() -> Reading<Envelope<M>> {
+    Reading {
+        now: || tokio::time::Instant::now().into_std(),
+        criticality_of: |envelope| envelope.criticality(),
+        sentence: |envelope, reason| envelope.sentence(reason),
+    }
 }
 
 impl fmt::Debug for System {

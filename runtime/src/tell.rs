@@ -20,7 +20,7 @@ use crate::{
 /// A message that was not accepted. It is handed back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TellError<M> {
-    /// The mailbox is full: for [`try_tell`](crate::ActorRef::try_tell) under every policy that does not drop, for
+    /// The mailbox is full, or sheds load and has no prospect for a message of this class: for [`try_tell`](crate::ActorRef::try_tell) under every policy that does not drop, for
     /// [`tell`](crate::ActorRef::tell) only where the policy is to refuse.
     Full(M),
     /// The message alone weighs more than the mailbox may hold: it would never be accepted.
@@ -56,7 +56,7 @@ impl<M> TellError<M> {
 impl<M> fmt::Display for TellError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full(_) => "the mailbox is full; the message was not queued",
+            Self::Full(_) => "the mailbox takes no more; the message was not queued",
             Self::TooHeavy(_) => {
                 "the message weighs more than the mailbox holds; it was not queued"
             }

@@ -318,6 +318,7 @@ fn inspect(child: &Child<Slot, ExitReason>) -> NodeSnapshot {
         state: state.into(),
         queue_depth: None,
         handled: None,
+        shed: Default::default(),
         restarts: child.restarts(),
         last_exits: child
             .failures()
@@ -343,6 +344,7 @@ impl Inspect for Node {
             state: state.into(),
             queue_depth: None,
             handled: None,
+            shed: Default::default(),
             restarts: 0,
             last_exits: Vec::new(),
             children: self.inspect_children(),

@@ -11,12 +11,10 @@
 
 use std::{
     collections::VecDeque,
-    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -47,10 +45,8 @@ pub(crate) trait Inbound: Send {
     fn close(self: Box<Self>);
 }
 
-/// Messages arrive as `W` and go to the mailbox as `M`: the same type, or a later version of it.
-pub(crate) struct Channel<W, M> {
+pub(crate) struct Channel<M> {
     shared: Arc<Shared<M>>,
-    arrives: PhantomData<fn(W)>,
     /// Messages that have come.
     received: u64,
 }
@@ -76,7 +72,7 @@ struct Waiting<M> {
     bytes: usize,
 }
 
-impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
+impl<M: RemoteMessage> Channel<M> {
     pub(crate) fn new(number: u32, target: ActorRef<M>, answering: Arc<Answering>) -> Self {
         let (credit, extra) = ReceiveCredit::new(answering.window());
         if let Some(extra) = extra {
@@ -98,13 +94,12 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
                     closed: false,
                 }),
             }),
-            arrives: PhantomData,
             received: 0,
         }
     }
 }
 
-impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
+impl<M: RemoteMessage> Inbound for Channel<M> {
     fn deliver(
         &mut self,
         payload: &[u8],
@@ -116,37 +111,14 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
         let bytes = payload.len();
         shared.state.locked().credit.receive(bytes)?;
 
-        let now = Instant::now();
-        let receipt = match context.and_then(|context| context.delivery) {
-            None => None,
-            Some(attempt) => {
-                let left_us = context.and_then(|context| context.remaining_us);
-                let deadline = now + Duration::from_micros(left_us.unwrap_or(0));
-                match shared.answering.receive(attempt, deadline) {
-                    Some(receipt) => Some(receipt),
-                    None => {
-                        shared.taken(bytes);
-                        return Ok(None);
-                    }
-                }
-            }
-        };
-        let Some(message) = shared.decode::<W>(payload) else {
+        let Some(message) = shared.decode(payload) else {
             shared.refused(sequence, Nack::Undecodable);
             shared.taken(bytes);
             return Ok(None);
         };
-        let has_receipt = receipt.is_some();
-        let context = context.map(|context| {
-            let context = context_from_wire(context, now);
-            match receipt {
-                Some(receipt) => context.with_receipt(receipt),
-                None => context,
-            }
-        });
         let waiting = Waiting {
             message,
-            context,
+            context: context.map(|context| context_from_wire(context, Instant::now())),
             sequence,
             bytes,
         };
@@ -157,13 +129,8 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
         }
         // Nobody else can start a forwarder: there is one reader.
         drop(state);
-        // A receipt goes into the mailbox with its message or not at all, so that message is not tried first.
-        let waiting = match has_receipt {
-            true => waiting,
-            false => match shared.try_tell(waiting) {
-                Some(waiting) => waiting,
-                None => return Ok(None),
-            },
+        let Some(waiting) = shared.try_tell(waiting) else {
+            return Ok(None);
         };
         let mut state = shared.state.locked();
         state.backlog.push_back(waiting);
@@ -183,17 +150,20 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
     }
 }
 
-impl<M: Send + 'static> Shared<M> {
-    fn decode<W: RemoteMessage>(&self, payload: &[u8]) -> Option<M>
-    where
-        M: From<W>,
-    {
+impl<M: RemoteMessage> Shared<M> {
+    fn decode(&self, payload: &[u8]) -> Option<M> {
         // A `Deserialize` is foreign code, and its panic must not end the link of others.
         let decoded = catch_unwind(AssertUnwindSafe(|| {
-            wire::receive(self.answering.clone(), || W::decode(payload).map(M::from))
+            wire::receive(self.answering.clone(), || {
+                postcard::take_from_bytes(payload)
+            })
         }));
         match decoded {
-            Ok(Ok(message)) => Some(message),
+            Ok(Ok((message, []))) => Some(message),
+            Ok(Ok((message, _))) => {
+                drop_refused::<M>(message, AskError::Dead);
+                None
+            }
             Ok(Err(_)) | Err(_) => None,
         }
     }

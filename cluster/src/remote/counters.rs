@@ -33,8 +33,6 @@ pub enum LinkCount {
     MessagesRefused,
     /// Messages that had arrived, and waited for room in the mailbox when their link ended.
     MessagesDiscarded,
-    /// Attempts at an acknowledged message that arrived when it was in the mailbox or had been handled.
-    DuplicatesDropped,
     /// Answers that came after their ask had ended.
     RepliesLate,
     /// Answers of actors here that could not be sent back: the link had ended, or they were too long or too many.
@@ -43,7 +41,7 @@ pub enum LinkCount {
 
 impl LinkCount {
     /// Every counter.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::LinksDialed,
         Self::LinksAccepted,
         Self::DialsFailed,
@@ -55,7 +53,6 @@ impl LinkCount {
         Self::MessagesUndecodable,
         Self::MessagesRefused,
         Self::MessagesDiscarded,
-        Self::DuplicatesDropped,
         Self::RepliesLate,
         Self::RepliesUnsent,
     ];
@@ -74,7 +71,6 @@ impl LinkCount {
             Self::MessagesUndecodable => "messages_undecodable",
             Self::MessagesRefused => "messages_refused",
             Self::MessagesDiscarded => "messages_discarded",
-            Self::DuplicatesDropped => "duplicates_dropped",
             Self::RepliesLate => "replies_late",
             Self::RepliesUnsent => "replies_unsent",
         }

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
-    marker::PhantomData,
     sync::{Arc, Mutex},
 };
 
@@ -21,14 +20,7 @@ use super::{
 
 /// The names of one node.
 #[derive(Default)]
-pub(crate) struct Exposures(Mutex<HashMap<Arc<str>, Named>>);
-
-/// Who has a name.
-struct Named {
-    target: Arc<dyn Exposed>,
-    /// The same actor for messages of other versions, or types.
-    also: Vec<Arc<dyn Exposed>>,
-}
+pub(crate) struct Exposures(Mutex<HashMap<Arc<str>, Arc<dyn Exposed>>>);
 
 /// An actor that can be reached, whatever its messages.
 pub(crate) trait Exposed: Send + Sync {
@@ -41,10 +33,9 @@ pub(crate) trait Exposed: Send + Sync {
     fn monitor(&self) -> Monitor;
 }
 
-/// An actor that takes `M`, for messages that arrive as `W`.
-struct Target<W, M>(ActorRef<M>, PhantomData<fn(W)>);
+struct Target<M>(ActorRef<M>);
 
-impl<W: RemoteMessage, M: From<W> + Send + 'static> Exposed for Target<W, M> {
+impl<M: RemoteMessage> Exposed for Target<M> {
     fn id(&self) -> ActorId {
         self.0.id()
     }
@@ -54,11 +45,11 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Exposed for Target<W, M> {
     }
 
     fn message(&self) -> (&'static str, u32) {
-        (W::NAME, W::VERSION)
+        (M::NAME, M::VERSION)
     }
 
     fn open(&self, channel: u32, answering: Arc<Answering>) -> Box<dyn Inbound> {
-        Box::new(Channel::<W, M>::new(channel, self.0.clone(), answering))
+        Box::new(Channel::new(channel, self.0.clone(), answering))
     }
 
     fn monitor(&self) -> Monitor {
@@ -76,45 +67,19 @@ impl Exposures {
         if !(1..=TARGET_BYTES_MAX).contains(&name.len()) {
             return Err(ExposeError::NameLength { bytes: name.len() });
         }
-        let target = Arc::new(Target::<M, M>(target.clone(), PhantomData));
         let mut names = self.0.locked();
         match names.entry(name.into()) {
             Entry::Occupied(mut entry) => {
-                let named = entry.get_mut();
-                if !named.target.is_gone() && named.target.id() != target.id() {
+                let other = entry.get();
+                if !other.is_gone() && other.id() != target.id() {
                     return Err(ExposeError::NameTaken { name: name.into() });
                 }
-                if named.target.id() != target.id() {
-                    named.also.clear();
-                }
-                named.target = target;
+                entry.insert(Arc::new(Target(target.clone())));
             }
             Entry::Vacant(entry) => {
-                entry.insert(Named {
-                    target,
-                    also: Vec::new(),
-                });
+                entry.insert(Arc::new(Target(target.clone())));
             }
         }
-        Ok(())
-    }
-
-    /// Lets the actor of a name take messages of another version, or type, as well.
-    pub(crate) fn also<W: RemoteMessage, M: From<W> + Send + 'static>(
-        &self,
-        name: &str,
-        target: &ActorRef<M>,
-    ) -> Result<(), ExposeError> {
-        let also: Arc<dyn Exposed> = Arc::new(Target::<W, M>(target.clone(), PhantomData));
-        let mut names = self.0.locked();
-        let Some(named) = names
-            .get_mut(name)
-            .filter(|named| named.target.id() == target.id())
-        else {
-            return Err(ExposeError::NotExposed { name: name.into() });
-        };
-        named.also.retain(|other| other.message() != also.message());
-        named.also.push(also);
         Ok(())
     }
 
@@ -123,13 +88,13 @@ impl Exposures {
         let mut names = self.0.locked();
         let is_meant = names
             .get(name)
-            .is_some_and(|named| id.is_none_or(|id| named.target.id() == id));
+            .is_some_and(|target| id.is_none_or(|id| target.id() == id));
         is_meant && names.remove(name).is_some()
     }
 
     /// The actor with this name, unless it is gone.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<dyn Exposed>> {
-        let found = self.0.locked().get(name).map(|named| named.target.clone());
+        let found = self.0.locked().get(name).cloned();
         found.filter(|target| !target.is_gone())
     }
 
@@ -140,22 +105,11 @@ impl Exposures {
         message: &str,
         version: u32,
     ) -> Result<Arc<dyn Exposed>, OpenRefusal> {
-        let names = self.0.locked();
-        let named = names
-            .get(name)
-            .filter(|named| !named.target.is_gone())
-            .ok_or(OpenRefusal::UnknownTarget)?;
-        let wanted = (message, version);
-        let all = std::iter::once(&named.target).chain(&named.also);
-        if let Some(target) = all.clone().find(|target| target.message() == wanted) {
-            return Ok(target.clone());
-        }
-        // Of the versions that it takes, the newest is named.
-        let versions = all.map(|target| target.message());
-        let takes = versions.filter(|(taken, _)| *taken == message);
-        match takes.map(|(_, version)| version).max() {
-            Some(takes) => Err(OpenRefusal::WrongVersion { takes }),
-            None => Err(OpenRefusal::WrongType),
+        let target = self.find(name).ok_or(OpenRefusal::UnknownTarget)?;
+        match target.message() {
+            (taken, _) if taken != message => Err(OpenRefusal::WrongType),
+            (_, takes) if takes != version => Err(OpenRefusal::WrongVersion { takes }),
+            _ => Ok(target),
         }
     }
 

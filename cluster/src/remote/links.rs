@@ -29,14 +29,13 @@ use super::{
     auth::LinkKeys,
     config::{LinkConfig, LinkConfigError},
     counters::{LinkCount, LinkCounters},
-    deliveries::Deliveries,
     dial::{drive, note_end},
     directory::{Directory, Location},
     error::{ExposeError, LinkError},
     exposed::Exposures,
     frame::{self, Frame, Refusal},
     handshake::{self, Caller, Greeted, Local},
-    inbound::{self, Awaited, Household},
+    inbound,
     lane::Lane,
     message::RemoteMessage,
     peer::{Peer, TargetKey},
@@ -83,8 +82,6 @@ pub(crate) struct Shared {
     peers: Mutex<HashMap<(NodeId, Lane), Arc<Peer>>>,
     callers: Mutex<HashMap<(NodeId, Lane), Served>>,
     next_link: AtomicU64,
-    next_delivery: AtomicU64,
-    deliveries: Arc<Mutex<Deliveries<Awaited>>>,
     handshakes: Arc<Semaphore>,
     closed: AtomicBool,
     stop: StopSender,
@@ -136,8 +133,6 @@ impl Links {
             peers: Mutex::default(),
             callers: Mutex::default(),
             next_link: AtomicU64::new(1),
-            next_delivery: AtomicU64::new(1),
-            deliveries: Arc::default(),
             closed: AtomicBool::new(false),
             stop: watch::Sender::new(None),
             runtime: Handle::current(),
@@ -164,20 +159,6 @@ impl Links {
         target: &ActorRef<M>,
     ) -> Result<(), ExposeError> {
         self.shared.expose(name, target)
-    }
-
-    /// Lets an actor that is [exposed](Self::expose) as `name` take messages of type `W` as well, which become its own by `From`: an earlier
-    /// version of its messages, for a rolling upgrade, or a part of them.
-    ///
-    /// # Errors
-    ///
-    /// [`ExposeError::NotExposed`].
-    pub fn expose_also<W: RemoteMessage, M: From<W> + Send + 'static>(
-        &self,
-        name: &str,
-        target: &ActorRef<M>,
-    ) -> Result<(), ExposeError> {
-        self.shared.exposures.also::<W, M>(name, target)
     }
 
     /// Takes a name back. Channels that are open to it stay open until their senders are done. False: there was none.
@@ -365,10 +346,6 @@ impl Shared {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn next_delivery(&self) -> u64 {
-        self.next_delivery.fetch_add(1, Ordering::Relaxed)
-    }
-
     pub(crate) fn spawn_dial(self: &Arc<Self>, peer: Arc<Peer>, pause: Duration) {
         self.spawn(drive(peer, self.clone(), pause));
     }
@@ -523,13 +500,9 @@ async fn serve(shared: &Arc<Shared>, greeted: Greeted, caller: Caller) {
     shared.counters.add(LinkCount::LinksAccepted, 1);
     let why = inbound::serve(
         greeted,
-        &Household {
-            exposures: &shared.exposures,
-            config: &shared.config,
-            counters: &shared.counters,
-            deliveries: &shared.deliveries,
-        },
-        &caller.id,
+        &shared.exposures,
+        &shared.config,
+        &shared.counters,
         &mut told_to_stop,
     )
     .await;

@@ -1,6 +1,5 @@
 //! What remote references promise, over real sockets on loopback. Each test's name is the promise.
 
-mod acknowledged;
 mod backpressure;
 mod delivery;
 mod handshake;
@@ -9,4 +8,3 @@ mod loss;
 mod monitoring;
 mod support;
 mod tls;
-mod versions;

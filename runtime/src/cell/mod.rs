@@ -270,10 +270,11 @@ impl<M> Cell<M> {
     }
 
     pub(crate) fn record_dead(&self, reason: DeadLetterReason, context: Option<&MessageContext>) {
+        let criticality = context.map_or_else(Default::default, MessageContext::criticality);
         self.core
             .system
             .dead_letters()
-            .record(reason, || DeadLetter {
+            .record(reason, criticality, || DeadLetter {
                 path: self.core.path(),
                 message_type: type_name::<M>(),
                 reason,
@@ -288,6 +289,7 @@ impl<M> Cell<M> {
         let verdict = match reason {
             DeadLetterReason::DroppedNewest | DeadLetterReason::DroppedOldest => AskError::Refused,
             DeadLetterReason::Expired => AskError::Expired,
+            DeadLetterReason::Shed | DeadLetterReason::OverShare => AskError::Shed,
             DeadLetterReason::GroupRestart => AskError::CrashedBeforeHandling,
             DeadLetterReason::Stopped
             | DeadLetterReason::Gone
@@ -332,9 +334,7 @@ impl<M> Cell<M> {
         match pushed {
             Ok(Pushed::Queued) => Ok(()),
             Ok(Pushed::Displaced(oldest)) => {
-                for envelope in oldest {
-                    self.discard(envelope, DeadLetterReason::DroppedOldest);
-                }
+                self.discard_displaced(oldest);
                 Ok(())
             }
             Err(Rejected::Dropped(envelope)) => {
@@ -347,8 +347,20 @@ impl<M> Cell<M> {
 
     /// Queues messages from the front while there is room; those that remain were not queued.
     pub(crate) fn push_all(&self, envelopes: &mut VecDeque<Envelope<M>>) {
-        for envelope in self.queue.push_all(envelopes).displaced {
-            self.discard(envelope, DeadLetterReason::DroppedOldest);
+        self.discard_displaced(self.queue.push_all(envelopes).displaced);
+    }
+
+    /// Discards what made room for others, for the reason that its mailbox wrote on it, if it did.
+    fn discard_displaced(&self, displaced: Vec<Envelope<M>>) {
+        for envelope in displaced {
+            let sentence = envelope
+                .context
+                .as_ref()
+                .and_then(|context| context.sentence);
+            self.discard(
+                envelope,
+                sentence.unwrap_or(DeadLetterReason::DroppedOldest),
+            );
         }
     }
 

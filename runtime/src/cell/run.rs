@@ -318,7 +318,7 @@ impl<A: Actor> Instance<A> {
         let suspect = cx.in_handler.map(|label| Suspect {
             sequence: core.handled(),
             label,
-            context: cx.message.take().map(|context| *context),
+            context: cx.message.take().map(Arc::unwrap_or_clone),
         });
         let reason = drop_actor(actor, reason);
         let incarnation = core.incarnation();
@@ -360,13 +360,9 @@ fn serve<'t, A: Actor>(
         loop {
             let (next, message) = take_next(tenancy, &mut instance.cx);
             match next {
-                Next::Handle => {
-                    handle(tenancy, instance, message).await?;
-                    if let Some(context) = &mut instance.cx.message {
-                        context.acknowledge();
-                    }
-                }
-                Next::PassOver => continue,
+                Next::Handle => handle(tenancy, instance, message).await?,
+                // Discarding takes time as well, so it counts.
+                Next::PassOver => drop(message),
                 Next::Park => {
                     drop(message);
                     Park::new(tenancy).await;
@@ -433,7 +429,7 @@ fn admit<A: Actor>(
     cell: &Cell<A::Msg>,
     cx: &mut Context<A>,
     message: A::Msg,
-    context: Box<MessageContext>,
+    context: Arc<MessageContext>,
 ) -> Option<A::Msg> {
     match not_to_be_handled(&context, cell.core.incarnation()) {
         None => {
@@ -457,6 +453,7 @@ fn handle<'t, A: Actor>(
 ) -> impl Future<Output = Result<(), A::Error>> + Send + 't {
     let message = message.expect("what is to be handled is there");
     Handling {
+        inherited: instance.cx.message.clone(),
         handler: instance.actor.handle(message, &mut instance.cx),
         consumer: &mut tenancy.consumer,
     }
@@ -481,6 +478,9 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
     {
         return Some(DeadLetterReason::StaleMonitor);
     }
+    if context.sentence.is_some() {
+        return context.sentence;
+    }
     match context.deadline() {
         Some(deadline) if deadline <= tokio::time::Instant::now() => {
             Some(DeadLetterReason::Expired)
@@ -494,6 +494,8 @@ pin_project! {
     struct Handling<'h, 'q, F, T> {
         #[pin]
         handler: F,
+        // What asks made by the handler inherit.
+        inherited: Option<Arc<MessageContext>>,
         consumer: &'h mut Consumer<'q, T>,
     }
 }
@@ -507,6 +509,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let _inheriting = this.inherited.as_ref().and_then(inherit);
         let polled = this.handler.poll(cx);
         match &polled {
             Poll::Pending => this.consumer.publish(),
@@ -518,6 +521,15 @@ where
         }
         polled
     }
+}
+
+#[cold]
+fn inherit(context: &Arc<MessageContext>) -> Option<scope::Inheriting> {
+    // A monitor's message has a context for its slot's sake alone.
+    context
+        .slot
+        .is_none()
+        .then(|| scope::inherit(context.clone()))
 }
 
 /// Sleeps until there may be a message or an order. Wake-ups can be spurious.
@@ -676,7 +688,7 @@ mod tests {
         let actor = System::new("test").spawn(Small(0));
         let cell = actor.cell.clone();
         let hosted = host::<Small, _>(cell, Once(Some(Small(0))));
-        assert!(size_of_val(&hosted) <= 240, "{}", size_of_val(&hosted));
+        assert!(size_of_val(&hosted) <= 248, "{}", size_of_val(&hosted));
         assert!(size_of::<Cell<u64>>() <= 216, "{}", size_of::<Cell<u64>>());
         // It was never the host of that cell.
         std::mem::forget(hosted);

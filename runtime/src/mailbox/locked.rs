@@ -1,6 +1,8 @@
 //! The queue behind a lock: for what a plain FIFO cannot do.
 //!
-//! It serves drop oldest, capacity by weight, and custom policies; a send and a receive cost a lock and an unlock each.
+//! It serves drop oldest, capacity by weight, custom policies, shedding by waiting time and fairness by key; a send and a
+//! receive cost a lock and an unlock each. In which order messages wait, and who gives way, is the business of its
+//! [`Line`].
 //!
 //! # Rules
 //!
@@ -8,16 +10,19 @@
 //! * Messages pushed by [`force_push`](Locked::force_push) sit in slots reserved elsewhere: they count neither against
 //!   capacity nor weight, and are never displaced.
 //! * While senders wait in line, others are refused or join the end of the line.
-//! * Senders are served when half the room is free, or when the consumer pauses.
-//!
-//! Messages leave in one place, [`pop`](LockedConsumer::pop): that is where a policy at the exit (waiting time) belongs.
+//! * Senders are served when half the room is free, or when the consumer pauses. Under the lines that shed nobody waits.
+//! * What is shed leaves by [`pop`](LockedConsumer::pop), or as displaced by a newcomer, with its sentence written on it.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use super::claim::{Claim, Claimed};
-use super::config::{QueueConfig, Weigher};
-use super::policy::{MailboxLoad, OnFull, Policy};
+use super::config::{KeyOf, QueueConfig, Reading, Weigher};
+use super::fair::FairLine;
+use super::line::{ArrivalLine, GivingWay, Leaving, Line, Mark, Weighed};
+use super::policy::{ByClass, MailboxLoad, OnFull, Policy};
 use super::queue::{Batch, Joined, Pushed, Rejected, Stop, wake_all};
 use super::signal::Signal;
 use super::sync::{Mutex, lock};
@@ -30,32 +35,26 @@ pub(super) struct Locked<T> {
     capacity: usize,
     policy: Policy,
     weigher: Option<Weigher<T>>,
+    key_of: Option<KeyOf<T>>,
+    reading: Reading<T>,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
-    entries: VecDeque<Entry<T>>,
-    /// How many entries are not in a reserved slot.
+    line: Line<T>,
+    /// How many messages are not in a reserved slot.
     ordinary: usize,
-    /// Sum over the entries.
+    /// Sum over the messages.
     weight_bytes: usize,
     closed: bool,
     waiters: WaitList<Weighed<T>>,
-}
-
-struct Entry<T> {
-    message: Weighed<T>,
-    reserved: bool,
-}
-
-struct Weighed<T> {
-    value: T,
-    weight_bytes: usize,
+    refused: ByClass,
+    shed: ByClass,
 }
 
 impl<T> Locked<T> {
     pub(super) fn holds_memory(&self) -> bool {
-        lock(&self.state).entries.capacity() > 0
+        lock(&self.state).line.holds_memory()
     }
 
     pub(super) fn new(config: QueueConfig<T>) -> Self {
@@ -63,13 +62,25 @@ impl<T> Locked<T> {
             capacity,
             policy,
             weigher,
+            key_of,
+            reading,
         } = config;
+        let line = match policy {
+            Policy::BuiltIn(_) | Policy::Custom(_) => Line::Arrival(ArrivalLine::new()),
+            Policy::Shed(shedding) => shedding.line(),
+            Policy::Fair => {
+                let weight_bytes_max = weigher.as_ref().map(|weigher| weigher.weight_bytes_max);
+                Line::Fair(FairLine::new(weight_bytes_max))
+            }
+        };
         let state = State {
-            entries: VecDeque::new(),
+            line,
             ordinary: 0,
             weight_bytes: 0,
             closed: false,
             waiters: WaitList::new(),
+            refused: ByClass::default(),
+            shed: ByClass::default(),
         };
         Self {
             signal: Signal::new(),
@@ -77,6 +88,8 @@ impl<T> Locked<T> {
             capacity,
             policy,
             weigher,
+            key_of,
+            reading,
             state: Mutex::new(state),
         }
     }
@@ -98,6 +111,7 @@ impl<T> Locked<T> {
         let mut decided = match &self.policy {
             Policy::BuiltIn(overflow) => Some(overflow.decision()),
             Policy::Custom(_) => None,
+            Policy::Shed(_) | Policy::Fair => return self.push_if_others_give_way(message),
         };
         loop {
             let mut state = lock(&self.state);
@@ -105,23 +119,22 @@ impl<T> Locked<T> {
                 return Err(Rejected::Closed(message.value));
             }
             if state.waiters.is_empty() && self.fits(&state, message.weight_bytes) {
-                state.push(message);
+                state.push(message, Mark::Plain);
                 return Ok(Pushed::Queued);
             }
             let decision = match (decided, &self.policy) {
-                (Some(decision), _) => decision,
-                (None, Policy::BuiltIn(overflow)) => overflow.decision(),
                 (None, Policy::Custom(policy)) => {
                     let load = self.load(&state);
                     drop(state);
                     decided = Some(policy.on_full(&load));
                     continue;
                 }
+                (decided, _) => decided.unwrap_or(OnFull::Refuse),
             };
             return match decision {
                 OnFull::DropOldest if state.waiters.is_empty() => {
-                    let displaced = self.displace(&mut state, message.weight_bytes);
-                    state.push(message);
+                    let displaced = self.displace(&mut state, Mark::Plain, message.weight_bytes);
+                    state.push(message, Mark::Plain);
                     drop(state);
                     Ok(Pushed::Displaced(displaced))
                 }
@@ -132,20 +145,73 @@ impl<T> Locked<T> {
         }
     }
 
-    pub(super) fn force_push(&self, value: T) -> Result<(), T> {
-        let message = Weighed {
-            value,
-            weight_bytes: 0,
+    /// For the lines that choose: the newcomer, or those that matter less, give way.
+    fn push_if_others_give_way(&self, message: Weighed<T>) -> Result<Pushed<T>, Rejected<T>> {
+        let mark = self.mark(&message.value);
+        let criticality = (self.reading.criticality_of)(&message.value);
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Rejected::Closed(message.value));
+        }
+        let has_room = self.fits(&state, message.weight_bytes);
+        let could_have_room = match state.line.giving_way(mark, message.weight_bytes, has_room) {
+            GivingWay::Newcomer => false,
+            GivingWay::Others { .. } if has_room => true,
+            GivingWay::Others {
+                count,
+                weight_bytes,
+            } => {
+                let free_bytes = self.weight_bytes_max() - state.weight_bytes;
+                state.ordinary.saturating_sub(count) < self.capacity
+                    && message.weight_bytes <= free_bytes.saturating_add(weight_bytes)
+            }
         };
+        if !could_have_room {
+            state.refused.add(criticality);
+            drop(state);
+            return Err(Rejected::Refused(message.value));
+        }
+        let displaced = self.displace(&mut state, mark, message.weight_bytes);
+        for value in &displaced {
+            state.shed.add((self.reading.criticality_of)(value));
+        }
+        state.push(message, mark);
+        drop(state);
+        if displaced.is_empty() {
+            return Ok(Pushed::Queued);
+        }
+        let displaced = displaced.into_iter().map(|value| self.sentenced(value));
+        Ok(Pushed::Displaced(displaced.collect()))
+    }
+
+    /// Writes on a message that it is to be discarded, and why.
+    fn sentenced(&self, mut value: T) -> T {
+        (self.reading.sentence)(&mut value, self.policy.sentence());
+        value
+    }
+
+    fn mark(&self, value: &T) -> Mark {
+        match (&self.policy, &self.key_of) {
+            (Policy::Shed(_), _) => {
+                let criticality = (self.reading.criticality_of)(value);
+                Mark::Stamped((self.reading.now)(), criticality)
+            }
+            (Policy::Fair, Some(key_of)) => {
+                let mut hasher = DefaultHasher::new();
+                key_of(value, &mut hasher);
+                Mark::Keyed(hasher.finish())
+            }
+            _ => Mark::Plain,
+        }
+    }
+
+    pub(super) fn force_push(&self, value: T) -> Result<(), T> {
         {
             let mut state = lock(&self.state);
             if state.closed {
-                return Err(message.value);
+                return Err(value);
             }
-            state.entries.push_back(Entry {
-                message,
-                reserved: true,
-            });
+            state.line.push_reserved(value);
         }
         self.signal.notify();
         Ok(())
@@ -186,7 +252,7 @@ impl<T> Locked<T> {
             if !state.waiters.is_empty() || !self.fits(&state, message.weight_bytes) {
                 return Ok(Joined::Waiting(state.waiters.join(message, waker)));
             }
-            state.push(message);
+            state.push(message, Mark::Plain);
         }
         self.signal.notify();
         Ok(Joined::Queued)
@@ -232,7 +298,7 @@ impl<T> Locked<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        lock(&self.state).entries.len()
+        lock(&self.state).line.len()
     }
 
     pub(super) fn consume(&self) -> Option<LockedConsumer<'_, T>> {
@@ -285,21 +351,35 @@ impl<T> Locked<T> {
             weight_bytes: state.weight_bytes,
             weight_bytes_max: self.weight_bytes_max(),
             senders_waiting: state.waiters.len(),
+            oldest_waited: state
+                .line
+                .oldest_since()
+                .map(|since| (self.reading.now)().saturating_duration_since(since)),
+            refused: state.refused,
+            shed: state.shed,
         }
     }
 
-    fn displace(&self, state: &mut State<T>, weight_bytes: usize) -> Vec<T> {
-        let mut displaced = Vec::with_capacity(1);
-        while !self.fits(state, weight_bytes) {
-            let oldest = state.entries.iter().position(|entry| !entry.reserved);
-            let Some(entry) = oldest.and_then(|index| state.entries.remove(index)) else {
-                break;
-            };
+    pub(super) fn current_load(&self) -> MailboxLoad {
+        self.load(&lock(&self.state))
+    }
+
+    /// Makes room, if need be and as far as others give way.
+    fn displace(&self, state: &mut State<T>, mark: Mark, weight_bytes: usize) -> Vec<T> {
+        let mut displaced = Vec::new();
+        while !self.fits(state, weight_bytes)
+            && let Some(message) = state.line.displace_for(mark)
+        {
             state.ordinary -= 1;
-            state.weight_bytes -= entry.message.weight_bytes;
-            displaced.push(entry.message.value);
+            state.weight_bytes -= message.weight_bytes;
+            displaced.push(message.value);
         }
         displaced
+    }
+
+    /// The time, for the lines that are told it.
+    fn now(&self) -> Option<Instant> {
+        matches!(self.policy, Policy::Shed(_)).then(self.reading.now)
     }
 
     fn serve_in(&self, state: &mut State<T>) -> Vec<Waker> {
@@ -308,7 +388,7 @@ impl<T> Locked<T> {
             && self.fits(state, next.weight_bytes)
             && let Some(waiter) = state.waiters.pop_front()
         {
-            state.push(waiter.value);
+            state.push(waiter.value, Mark::Plain);
             wakers.push(waiter.waker);
         }
         wakers
@@ -324,22 +404,26 @@ pub(super) struct LockedConsumer<'a, T> {
 impl<T> LockedConsumer<'_, T> {
     pub(super) fn pop(&mut self) -> Option<T> {
         let locked = self.locked;
-        let (value, wakers) = {
+        let now = locked.now();
+        let (value, is_shed, wakers) = {
             let mut state = lock(&locked.state);
-            let Entry { message, reserved } = state.entries.pop_front()?;
-            if !reserved {
-                state.ordinary -= 1;
-                state.weight_bytes -= message.weight_bytes;
+            let (value, is_shed) = state.pop(now)?;
+            if is_shed {
+                state.shed.add((locked.reading.criticality_of)(&value));
             }
             let wakers = if locked.half_free(&state) {
                 locked.serve_in(&mut state)
             } else {
                 Vec::new()
             };
-            (message.value, wakers)
+            (value, is_shed, wakers)
         };
         wake_all(wakers);
-        Some(value)
+        Some(if is_shed {
+            locked.sentenced(value)
+        } else {
+            value
+        })
     }
 
     /// Moves as many waiting messages into the queue as there is room for.
@@ -352,7 +436,7 @@ impl<T> LockedConsumer<'_, T> {
         self.publish();
         let Locked { signal, state, .. } = self.locked;
         signal.park();
-        let empty = lock(state).entries.is_empty();
+        let empty = lock(state).line.is_empty();
         if !empty {
             signal.unpark();
         }
@@ -361,20 +445,29 @@ impl<T> LockedConsumer<'_, T> {
 
     pub(super) fn trim(&mut self) {
         let mut state = lock(&self.locked.state);
-        if state.entries.is_empty() {
-            state.entries = VecDeque::new();
+        if state.line.is_empty() {
+            state.line.trim();
         }
         state.waiters.trim();
     }
 }
 
 impl<T> State<T> {
-    fn push(&mut self, message: Weighed<T>) {
+    fn push(&mut self, message: Weighed<T>, mark: Mark) {
         self.ordinary += 1;
         self.weight_bytes += message.weight_bytes;
-        self.entries.push_back(Entry {
-            message,
-            reserved: false,
-        });
+        self.line.push(message, mark);
+    }
+
+    /// The next message, and whether it is to be discarded.
+    fn pop(&mut self, now: Option<Instant>) -> Option<(T, bool)> {
+        let (message, is_shed) = match self.line.pop(now)? {
+            Leaving::Served(message) => (message, false),
+            Leaving::Shed(message) => (message, true),
+            Leaving::Reserved(value) => return Some((value, false)),
+        };
+        self.ordinary -= 1;
+        self.weight_bytes -= message.weight_bytes;
+        Some((message.value, is_shed))
     }
 }

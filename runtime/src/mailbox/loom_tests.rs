@@ -36,7 +36,7 @@ struct Model {
 
 impl Model {
     fn new(mailbox: &Mailbox) -> Self {
-        let config = mailbox.queue_config::<Counted, Counted>(|value| value);
+        let config = mailbox.queue_config::<Counted, Counted>(|value| value, Reading::plain());
         let queue = Queue::new(config.expect("weighs Counted"));
         Self {
             queue: Arc::new(queue),

@@ -8,6 +8,9 @@
 //! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
 //! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; unsafe code |
 //! | `locked` | the queue behind a lock, for the rest |
+//! | `line` | in which order messages wait in it, and which have to go |
+//! | `sojourn/` | [`Shedding`]: by waiting time and class |
+//! | `fair` | turns for keys |
 //! | `wait` | the line of senders that wait for room |
 //! | `signal` | the wake-up flag of the consumer |
 //! | `claim` | the right to consume |
@@ -18,11 +21,14 @@
 pub(crate) mod answer;
 mod claim;
 mod config;
+mod fair;
 mod fifo;
+mod line;
 mod locked;
 mod policy;
 mod queue;
 mod signal;
+mod sojourn;
 mod sync;
 mod wait;
 
@@ -34,7 +40,9 @@ mod shuttle_tests;
 mod tests;
 
 pub use config::{Mailbox, WeighsOtherMessages};
-pub use policy::{MailboxLoad, OnFull, Overflow, OverflowPolicy};
+pub use policy::{ByClass, MailboxLoad, OnFull, Overflow, OverflowPolicy};
+pub use sojourn::Shedding;
 
+pub(crate) use config::Reading;
 pub(crate) use queue::{Consumer, Joined, Pushed, Queue, Rejected, Stop};
 pub(crate) use wait::WaitKey;

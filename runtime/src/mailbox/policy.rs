@@ -3,11 +3,15 @@
 //! The policy belongs to the actor that receives. It decides only; the queue carries the decision out and hands every
 //! message that is not queued back to the sender's side, which counts it. Nothing here drops a message.
 //!
-//! A place for policies that act when a message is taken out (shedding by waiting time) is the one point where messages
-//! leave the locked queue; it has no hook yet.
+//! Policies that also act when a message is taken out are in `sojourn/`; fairness by key is in `fair`.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use super::sojourn::Shedding;
+use crate::dead_letter::DeadLetterReason;
+use crate::envelope::Criticality;
 
 /// What a full mailbox does with the next message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,7 +42,8 @@ pub enum OnFull {
     DropOldest,
 }
 
-/// What a policy sees of the mailbox at the moment a message found it full.
+/// How full a mailbox is, and what it gave up: [`ActorRef::mailbox_load`](crate::ActorRef::mailbox_load), and what a policy
+/// sees at the moment a message found the mailbox full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MailboxLoad {
@@ -50,8 +55,82 @@ pub struct MailboxLoad {
     pub weight_bytes: usize,
     /// The most bytes that may be queued; `usize::MAX` if the mailbox doesn't weigh.
     pub weight_bytes_max: usize,
-    /// Senders that wait in line.
+    /// Senders that wait in line; not counted in a plain mailbox ([`ActorRef::mailbox_load`](crate::ActorRef::mailbox_load)
+    /// says 0 there).
     pub senders_waiting: usize,
+    /// How long the oldest message has waited, in a mailbox that [sheds](crate::Mailbox::shed) and is not empty.
+    pub oldest_waited: Option<Duration>,
+    /// How many messages were refused on arrival since the beginning, by class, in a mailbox that sheds or is fair.
+    pub refused: ByClass,
+    /// How many messages were queued and then given up since the beginning, by class, in a mailbox that sheds or is fair.
+    /// Each of them is a dead letter as well.
+    pub shed: ByClass,
+}
+
+impl MailboxLoad {
+    /// What was refused and what was shed, together.
+    pub(crate) fn given_up(&self) -> ByClass {
+        let ByClass {
+            sheddable,
+            default,
+            critical,
+        } = self.shed;
+        ByClass {
+            sheddable: sheddable + self.refused.sheddable,
+            default: default + self.refused.default,
+            critical: critical + self.refused.critical,
+        }
+    }
+
+    /// Of a mailbox that neither weighs nor chooses.
+    pub(super) fn of_plain(len: usize, capacity: usize) -> Self {
+        Self {
+            len,
+            capacity,
+            weight_bytes: 0,
+            weight_bytes_max: usize::MAX,
+            senders_waiting: 0,
+            oldest_waited: None,
+            refused: ByClass::default(),
+            shed: ByClass::default(),
+        }
+    }
+}
+
+/// A count for each class of [`Criticality`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ByClass {
+    /// Of those that are the first to be given up.
+    pub sheddable: u64,
+    /// Of those that say nothing else.
+    pub default: u64,
+    /// Of those that are the last to be given up.
+    pub critical: u64,
+}
+
+impl ByClass {
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        self.sheddable + self.default + self.critical
+    }
+
+    /// The count of one class.
+    pub fn of(&self, criticality: Criticality) -> u64 {
+        match criticality {
+            Criticality::Sheddable => self.sheddable,
+            Criticality::Default => self.default,
+            Criticality::Critical => self.critical,
+        }
+    }
+
+    pub(super) fn add(&mut self, criticality: Criticality) {
+        *match criticality {
+            Criticality::Sheddable => &mut self.sheddable,
+            Criticality::Default => &mut self.default,
+            Criticality::Critical => &mut self.critical,
+        } += 1;
+    }
 }
 
 /// A custom overflow policy, for [`Mailbox::overflow_policy`](super::Mailbox::overflow_policy).
@@ -88,6 +167,21 @@ pub(crate) enum Policy {
     BuiltIn(Overflow),
     /// User code: never asked under a lock.
     Custom(Arc<dyn OverflowPolicy>),
+    /// By waiting time and class.
+    Shed(Shedding),
+    /// By key; the function that names it is in the queue's configuration.
+    Fair,
+}
+
+impl Policy {
+    /// Why messages that give way are discarded.
+    pub(super) fn sentence(&self) -> DeadLetterReason {
+        match self {
+            Policy::BuiltIn(_) | Policy::Custom(_) => DeadLetterReason::DroppedOldest,
+            Policy::Shed(_) => DeadLetterReason::Shed,
+            Policy::Fair => DeadLetterReason::OverShare,
+        }
+    }
 }
 
 impl fmt::Debug for Policy {
@@ -95,6 +189,8 @@ impl fmt::Debug for Policy {
         match self {
             Policy::BuiltIn(overflow) => overflow.fmt(f),
             Policy::Custom(_) => f.write_str("Custom"),
+            Policy::Shed(shedding) => shedding.fmt(f),
+            Policy::Fair => f.write_str("Fair"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use super::config::QueueConfig;
 use super::fifo::{Denied, Fifo, FifoConsumer};
 use super::locked::{Locked, LockedConsumer};
-use super::policy::{OnFull, Overflow, Policy};
+use super::policy::{MailboxLoad, OnFull, Overflow, Policy};
 use super::signal::Signal;
 use super::wait::WaitKey;
 
@@ -236,6 +236,14 @@ impl<T> Queue<T> {
         match &self.kind {
             Kind::Fifo { fifo, .. } => fifo.holds_memory(),
             Kind::Locked(locked) => locked.holds_memory(),
+        }
+    }
+
+    /// How full it is, and what it gave up.
+    pub(crate) fn load(&self) -> MailboxLoad {
+        match &self.kind {
+            Kind::Fifo { fifo, .. } => MailboxLoad::of_plain(fifo.len(), fifo.capacity()),
+            Kind::Locked(locked) => locked.current_load(),
         }
     }
 

@@ -107,7 +107,7 @@ fn check(closes: bool) {
                 mailbox
             };
             let model = move || {
-                let config = mailbox.queue_config::<u32, u32>(|value| value);
+                let config = mailbox.queue_config::<u32, u32>(|value| value, Reading::plain());
                 let queue = Arc::new(Queue::new(config.expect("weighs u32")));
                 let (sent, taken) = traffic(&queue, closes);
                 assert_eq!(sent, taken.len());

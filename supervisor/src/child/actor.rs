@@ -79,8 +79,10 @@ impl<M: Send + 'static> ChildKind for ActorKind<M> {
     }
 
     fn inspect(&self, node: &mut NodeSnapshot) {
-        node.queue_depth = Some(self.host.queue_depth());
-        node.handled = Some(self.host.handled());
+        let now = self.host.inspect();
+        node.queue_depth = now.queue_depth;
+        node.handled = now.handled;
+        node.shed = now.shed;
     }
 
     fn find(&self, path_below: &str) -> Option<Found> {

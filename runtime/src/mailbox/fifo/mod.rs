@@ -76,6 +76,8 @@ use position::{CLOSED, NOBLOCK, ONE, WAITERS, number, position};
 
 pub(super) use consume::FifoConsumer;
 
+/// What "as many as memory holds" is counted as, so that sums with it do not overflow.
+const UNBOUNDED: u64 = u64::MAX / 2;
 /// Below this capacity each message taken out is published at once: a block of early refusals would be felt.
 const PUBLISH_EACH_BELOW: u64 = 64;
 
@@ -118,7 +120,7 @@ impl<T> Fifo<T> {
     /// `capacity` is at least 1; `usize::MAX` is unbounded.
     pub(super) fn new(capacity: usize) -> Self {
         // Half the range is more than memory holds, and cannot overflow when added to a number.
-        let capacity = (capacity as u64).min(u64::MAX / 2);
+        let capacity = (capacity as u64).min(UNBOUNDED);
         Self {
             tail: AtomicU64::new(NOBLOCK),
             tail_block: AtomicPtr::new(ptr::null_mut()),
@@ -144,6 +146,14 @@ impl<T> Fifo<T> {
     }
 
     /// Messages that were sent and not taken out; while both go on, a number that was true a moment ago.
+    /// `usize::MAX` if unbounded.
+    pub(super) fn capacity(&self) -> usize {
+        match self.capacity {
+            UNBOUNDED => usize::MAX,
+            capacity => capacity as usize,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         let head = number(self.head.load(SeqCst));
         let tail = number(position(self.tail.load(SeqCst)));

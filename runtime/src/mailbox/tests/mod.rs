@@ -1,6 +1,7 @@
 //! Tests of the mailbox under `std`; the models for loom and shuttle are next to this folder.
 
 mod answer;
+mod choosing;
 mod random_operations;
 mod semantics;
 mod sizes;
@@ -13,7 +14,7 @@ use super::*;
 
 fn queue_of<T: 'static>(mailbox: &Mailbox) -> Queue<T> {
     mailbox
-        .queue_config::<T, T>(|value| value)
+        .queue_config::<T, T>(|value| value, Reading::plain())
         .map(Queue::new)
         .expect("weighs these messages")
 }

@@ -249,7 +249,7 @@ fn drop_oldest_by_weight_displaces_as_many_as_needed() {
 fn a_mailbox_that_weighs_other_messages_is_refused_with_both_names() {
     let mailbox = Mailbox::bounded(1).weigh(1, |_: &String| 1);
     let error = mailbox
-        .queue_config::<u32, u32>(|value| value)
+        .queue_config::<u32, u32>(|value| value, Reading::plain())
         .err()
         .expect("a mismatch");
     assert_eq!(
