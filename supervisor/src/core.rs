@@ -1,6 +1,6 @@
 //! What changes while a supervisor runs: the machine, its children, timers and callers; and how commands are obeyed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
@@ -12,11 +12,12 @@ use treewarden_runtime::{ExitReason, Failure, Panic, Suspect};
 use crate::child::{Child, ChildKind, ChildPlace};
 use crate::error::{CallError, GaveUp, StartError};
 use crate::machine::{
-    AdminError, Answer, CallId, ChildKey, Command, Escalation, Event, ExitCause, ExitClass,
-    Machine, Reason, Report, Request, Strategy, Timer,
+    AdminError, Answer, CallId, Changed, ChildKey, Command, Escalation, Event, ExitCause,
+    ExitClass, Machine, Reason, Report, Request, Strategy, Timer,
 };
 use crate::node::Node;
 use crate::report::{TreeEvent, state_of};
+use crate::supervisor::Supervisor;
 
 impl Reason for ExitReason {
     fn class(&self) -> ExitClass {
@@ -35,6 +36,11 @@ pub(crate) enum Message {
     Life { child: ChildKey, life: Life },
     /// Somebody adds a child.
     StartChild { child: Box<Child>, reply: Reply },
+    /// Somebody gives it other settings and specifications.
+    Change {
+        supervisor: Box<Supervisor>,
+        reply: oneshot::Sender<Result<Changed, CallError>>,
+    },
     /// Somebody asks for something else.
     Call {
         request: Request<Slot>,
@@ -82,12 +88,21 @@ impl Observer for ChildObserver {
     }
 }
 
+/// What was made for a change that is not made must not stay behind.
+fn discard(made: &mut HashMap<Arc<str>, Slot>) {
+    for (_, mut slot) in made.drain() {
+        slot.kind.retire();
+    }
+}
+
 /// Everything that changes while a supervisor runs.
 pub(crate) struct Core {
     pub(crate) machine: Machine<Slot, ExitReason>,
     /// The children of the specification, in start order, and their keys unless they have been deleted.
     initial: Vec<(Child, Option<ChildKey>)>,
     calls: HashMap<CallId, Reply>,
+    /// Changes that wait until the machine is idle.
+    changes: VecDeque<(Box<Supervisor>, oneshot::Sender<Result<Changed, CallError>>)>,
     calls_made: u64,
     dynamic_children_made: u64,
     timers: BTreeMap<(std::time::Duration, u64), Timer>,
@@ -105,6 +120,7 @@ impl Core {
             machine,
             initial: Vec::new(),
             calls: HashMap::new(),
+            changes: VecDeque::new(),
             calls_made: 0,
             dynamic_children_made: 0,
             timers: BTreeMap::new(),
@@ -123,6 +139,7 @@ impl Core {
         // Dropping the other end answers those who still wait. The core is locked, so no call is added.
         while inbox.try_recv().is_ok() {}
         self.calls.clear();
+        self.changes.clear();
         self.timers.clear();
         self.inbox = Some(inbox);
     }
@@ -260,6 +277,10 @@ impl Core {
     pub(crate) fn handle(&mut self, node: &Node, message: Message) {
         let event = match message {
             Message::Life { child, life } => self.event_of_life(child, life),
+            Message::Change { supervisor, reply } => {
+                self.changes.push_back((supervisor, reply));
+                return;
+            }
             Message::Call { request, reply } => Event::Call {
                 call: self.register(reply),
                 request,
@@ -284,6 +305,58 @@ impl Core {
             Message::Kill => Event::Kill,
         };
         self.machine.handle(event, self.epoch.elapsed());
+    }
+
+    /// Makes the changes that wait, if nothing is being started or stopped.
+    fn make_changes(&mut self, node: &Node) {
+        while self.machine.is_idle()
+            && let Some((supervisor, reply)) = self.changes.pop_front()
+        {
+            // A caller that has gone away does not undo what it asked for.
+            let _ = reply.send(self.change(node, *supervisor));
+        }
+    }
+
+    fn change(&mut self, node: &Node, supervisor: Supervisor) -> Result<Changed, CallError> {
+        let Supervisor {
+            flags, children, ..
+        } = supervisor;
+        let specs: Vec<_> = children.iter().map(|child| child.spec.clone()).collect();
+        // All that is new is made before anything is changed: it may turn out to be impossible.
+        let mut made = HashMap::new();
+        if self.machine.flags().strategy != Strategy::Dynamic {
+            for child in &children {
+                if self.machine.child_by_id(&child.spec.id).is_none() {
+                    let slot = self.make(node, child);
+                    let slot = slot.map_err(|failure| {
+                        discard(&mut made);
+                        AdminError::StartFailed(ExitReason::Failed(failure))
+                    })?;
+                    made.insert(child.spec.id.clone(), slot);
+                }
+            }
+        }
+        let changed = self.machine.change(flags, &specs).map_err(|error| {
+            discard(&mut made);
+            AdminError::Invalid(error)
+        })?;
+        for child in &children {
+            if let Some(slot) = made.remove(&child.spec.id) {
+                let observer = slot.observer.clone();
+                if let Ok(key) = self.machine.add(child.spec.clone(), slot) {
+                    let _ = observer.child.set(key);
+                }
+            }
+        }
+        let keyed = |child: Child| {
+            let key = self.machine.child_by_id(&child.spec.id);
+            (child, key)
+        };
+        // What a restart of the supervisor itself begins with from now on.
+        self.initial = children.into_iter().map(keyed).collect();
+        let order: Vec<_> = self.initial.iter().filter_map(|(_, key)| *key).collect();
+        self.machine.reorder(&order);
+        Ok(changed)
     }
 
     fn register(&mut self, reply: Reply) -> CallId {
@@ -373,6 +446,7 @@ impl Core {
                 Command::Exit(cause) => return Some(cause),
             }
         }
+        self.make_changes(node);
         None
     }
 

@@ -91,8 +91,8 @@ mod tree;
 pub use child::{Child, ChildKind, ChildPlace, Found, TaskContext};
 pub use error::{CallError, GaveUp, StartError};
 pub use machine::{
-    AdminError, AutoShutdown, Backoff, ChildCounts, ChildInfo, ChildKey, ChildRole, Escalation,
-    Limit, QueueFate, Report, Resolution, Restart, Shutdown, SpecError, Status, Target,
+    AdminError, AutoShutdown, Backoff, Changed, ChildCounts, ChildInfo, ChildKey, ChildRole,
+    Escalation, Limit, QueueFate, Report, Resolution, Restart, Shutdown, SpecError, Status, Target,
 };
 pub use report::{ShutdownReport, Stall, TreeEvent};
 pub use supervisor::Supervisor;

@@ -169,6 +169,13 @@ impl Node {
         &self,
         message: impl FnOnce(oneshot::Sender<Result<Answer, CallError>>) -> Message,
     ) -> Result<Answer, CallError> {
+        self.ask_for(message).await
+    }
+
+    pub(crate) async fn ask_for<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Message,
+    ) -> Result<T, CallError> {
         let (reply, answer) = oneshot::channel();
         {
             // Under the lock, so that no call slips into the inbox of a supervisor that has just ended.

@@ -9,7 +9,9 @@ use treewarden_runtime::{ActorRef, ExitReason, Inspect, LookupError, NodeSnapsho
 use crate::child::Child;
 use crate::core::Message;
 use crate::error::{CallError, StartError};
-use crate::machine::{AdminError, Answer, ChildCounts, ChildInfo, ChildKey, Request, Target};
+use crate::machine::{
+    AdminError, Answer, Changed, ChildCounts, ChildInfo, ChildKey, Request, Target,
+};
 use crate::node::Node;
 use crate::report::{ShutdownReport, TreeEvent, TreeLog};
 use crate::supervisor::Supervisor;
@@ -141,6 +143,27 @@ impl Tree {
             .call(Request::DeleteChild(child.into()))
             .await
             .map(drop)
+    }
+
+    /// Gives the supervisor the settings of `supervisor`, and its children the specifications of those with the same ids, without touching
+    /// what runs: they count from the next end of a child on (OTP: a code change). Children that are new are added without an instance,
+    /// for [`restart_child`](Self::restart_child) to start; those that `supervisor` does not name stay as they are, behind the others. A
+    /// restart of the supervisor itself begins with the children of `supervisor` alone.
+    ///
+    /// What changes is how a child is supervised: restart, shutdown, backoff, significance, deadlines, the fate of its queue, its place in
+    /// the order. What it *is*, its factory and mailbox, stays until it is deleted and added again, because its address stays. (OTP
+    /// replaces the start function as well.) The id of `supervisor` does not matter. For a dynamic supervisor only the settings count.
+    ///
+    /// Waits while the supervisor starts or stops a child.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](AdminError::Invalid), [`StartFailed`](AdminError::StartFailed) if a new child cannot be made: nothing was changed.
+    pub async fn change(&self, supervisor: Supervisor) -> Result<Changed, CallError> {
+        let supervisor = Box::new(supervisor);
+        self.node
+            .ask_for(|reply| Message::Change { supervisor, reply })
+            .await
     }
 
     /// The children in start order. (OTP lists the latest first.)

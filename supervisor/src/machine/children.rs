@@ -311,6 +311,22 @@ impl<H, R> Children<H, R> {
         }
     }
 
+    /// Gives a child another specification with the same id. A key that is out of date changes nothing.
+    pub(crate) fn set_spec(&mut self, key: ChildKey, spec: ChildSpec) {
+        let Some(child) = self.get_mut(key) else {
+            return;
+        };
+        let is_present = !child.status.is_without_instance();
+        let before = std::mem::replace(&mut child.spec, spec);
+        let (role, significant) = (child.spec.role, child.spec.significant);
+        let is_supervisor = |role| usize::from(role == ChildRole::Supervisor);
+        self.supervisors = self.supervisors + is_supervisor(role) - is_supervisor(before.role);
+        if is_present {
+            self.significant_present = self.significant_present + usize::from(significant)
+                - usize::from(before.significant);
+        }
+    }
+
     pub(crate) fn first(&self) -> Option<ChildKey> {
         self.some_key(self.first)
     }

@@ -41,7 +41,7 @@ impl Default for Intensity {
     }
 }
 
-/// The log of restarts. It holds at most `limit + 1` entries.
+/// The log of restarts. It holds at most `limit + 1` entries of the greatest limit that it had.
 #[derive(Clone, Debug)]
 pub(crate) struct RestartLog {
     intensity: Intensity,
@@ -57,6 +57,11 @@ impl RestartLog {
             restarts_oldest_first: VecDeque::new(),
             is_window_exclusive: false,
         }
+    }
+
+    /// From the next restart on another limit holds, for those before it as well.
+    pub(crate) fn set_intensity(&mut self, intensity: Intensity) {
+        self.intensity = intensity;
     }
 
     #[cfg(feature = "unstable-machines")]

@@ -20,10 +20,11 @@
 //!
 //! Where to read on: [`Restart::verdict`] is the policy; `restarting.rs` is how a restart is carried out, `groups.rs` what
 //! it does to siblings; `starting.rs` and `stopping.rs` are about one child, `ending.rs` about all; `deadlines.rs` about
-//! those who are late; `administration.rs` is the calls.
+//! those who are late; `administration.rs` is the calls, `changing.rs` other specifications at run time.
 
 mod administration;
 mod backoff;
+mod changing;
 mod children;
 mod command;
 mod deadlines;
@@ -47,6 +48,7 @@ mod strategy;
 mod supervisor;
 
 pub use backoff::Backoff;
+pub use changing::Changed;
 pub use children::{Child, ChildKey, Failed, Status};
 pub use command::{
     AdminError, Answer, ChildCounts, ChildInfo, Command, ExitCause, Limit, Mark, Report, Timer,

@@ -106,6 +106,8 @@ pub enum SpecError {
         /// The id of the child.
         id: Arc<str>,
     },
+    /// A supervisor of dynamic children cannot become one of named children, nor the other way round.
+    DynamicForEver,
     /// A permanent child is always restarted, so it never ends for good and cannot be significant.
     SignificantAndPermanent {
         /// The id of the child.
@@ -125,6 +127,9 @@ impl fmt::Display for SpecError {
                     "child {id:?} is significant, but the supervisor's auto_shutdown is Never; set auto_shutdown"
                 )
             }
+            SpecError::DynamicForEver => f.write_str(
+                "a dynamic supervisor stays one, and another one does not become one; start a new supervisor",
+            ),
             SpecError::SignificantAndPermanent { id } => {
                 write!(
                     f,
