@@ -89,6 +89,8 @@ mod sync;
 mod tree;
 
 pub use child::{Child, ChildKind, ChildPlace, Found, TaskContext};
+#[cfg(all(unix, feature = "process"))]
+pub use child::{Output, Process, ProcessFailed};
 pub use error::{CallError, GaveUp, StartError};
 pub use machine::{
     AdminError, AutoShutdown, Backoff, Changed, ChildCounts, ChildInfo, ChildKey, ChildRole,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use treewarden_runtime::{ExitReason, System};
 use treewarden_supervisor::{Child, Restart, Shutdown, Supervisor, Tree};
 
-enum Msg {
+pub(crate) enum Msg {
     Note(u32),
     Panic,
     Fail,

@@ -1,11 +1,15 @@
 //! Children: how they are specified, and the kinds there are.
 //!
 //! A [`Child`] is a specification and a blueprint. The kinds are in files of their own, each behind [`ChildKind`]:
-//! `actor.rs`, `task.rs`, `supervisor.rs`, `ractor.rs`.
+//! `actor.rs`, `task.rs`, `supervisor.rs`, `process/`, `ractor.rs`.
 
 mod actor;
+#[cfg(any(feature = "ractor", all(unix, feature = "process")))]
+mod incarnation;
 mod kind;
 mod order;
+#[cfg(all(unix, feature = "process"))]
+mod process;
 #[cfg(feature = "ractor")]
 mod ractor;
 mod supervisor;
@@ -20,6 +24,8 @@ use treewarden_runtime::{Actor, Failure, Init, Mailbox, Placement};
 
 pub(crate) use self::kind::ChildOptions;
 pub use self::kind::{ChildKind, ChildPlace, Found};
+#[cfg(all(unix, feature = "process"))]
+pub use self::process::{Output, Process, ProcessFailed};
 pub use self::task::TaskContext;
 use crate::machine::{Backoff, ChildSpec, QueueFate, Restart, Shutdown};
 use crate::supervisor::Supervisor;
@@ -167,6 +173,18 @@ impl Child {
         }));
         Self::custom(id, move |place| {
             Ok(Box::new(ractor::RactorKind::new(place, factory.clone())))
+        })
+    }
+
+    /// An OS process (feature `process`, on Unix).
+    ///
+    /// Exit code 0 is `Normal`, and `Shutdown` when it was asked to stop; another code or a signal is a failure with
+    /// [`ProcessFailed`]. It is asked to stop with `SIGTERM` and killed with `SIGKILL`, its whole process group with it. None is left when
+    /// this process ends, however it ends: see [`Process::reaper`].
+    #[cfg(all(unix, feature = "process"))]
+    pub fn process(id: impl Into<Arc<str>>, process: Process) -> Self {
+        Self::custom(id, move |place| {
+            Ok(Box::new(process::ProcessKind::new(place, process.clone())))
         })
     }
 

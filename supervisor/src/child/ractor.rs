@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 
 use ::ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{mpsc, watch};
-use treewarden_runtime::host::{Life, Observer};
 use treewarden_runtime::{ExitReason, Failure, Panic};
 
+use super::incarnation::{Ending, beyond};
 use super::order::{Order, Orders};
 use super::task::poll_caught;
 use super::{ChildKind, ChildPlace};
@@ -48,11 +48,7 @@ impl ChildKind for RactorKind {
     }
 
     fn start(&mut self, incarnation: u64) {
-        let mut ending = Ending {
-            observer: self.place.observer.clone(),
-            incarnation,
-            stage: Stage::Starting,
-        };
+        let mut ending = Ending::new(self.place.observer.clone(), incarnation);
         let runtime = match self.place.system.runtime(&self.place.options.placement) {
             Ok(runtime) => runtime,
             Err(error) => return ending.report(ExitReason::Failed(error.into())),
@@ -72,52 +68,6 @@ impl ChildKind for RactorKind {
 
     fn kill(&mut self) {
         self.orders.give(Order::Kill);
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Starting,
-    Running,
-    Ended,
-}
-
-/// Reports the beginning and the end of an incarnation, the end also when its runtime is dropped under it.
-struct Ending {
-    observer: Arc<dyn Observer>,
-    incarnation: u64,
-    stage: Stage,
-}
-
-impl Ending {
-    fn started(&mut self) {
-        self.stage = Stage::Running;
-        self.observer.on_life(Life::Started {
-            incarnation: self.incarnation,
-        });
-    }
-
-    fn report(&mut self, reason: ExitReason) {
-        let incarnation = self.incarnation;
-        let event = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Ended => return,
-            Stage::Starting => Life::StartFailed {
-                incarnation,
-                reason,
-            },
-            Stage::Running => Life::Exited {
-                incarnation,
-                reason,
-                suspect: None,
-            },
-        };
-        self.observer.on_life(event);
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.report(ExitReason::Killed);
     }
 }
 
@@ -189,16 +139,6 @@ async fn supervise(
     match reason {
         ExitReason::Normal if obeyed != Order::Run => ExitReason::Shutdown,
         reason => reason,
-    }
-}
-
-/// The next order that is stronger than `obeyed`. When nobody is left who could give one, that is an order to stop.
-async fn beyond(orders: &mut watch::Receiver<Order>, obeyed: Order) -> Order {
-    let given = orders.wait_for(|order| *order > obeyed).await;
-    match given.map(|order| *order) {
-        Ok(order) => order,
-        Err(_) if obeyed == Order::Run => Order::Stop,
-        Err(_) => std::future::pending().await,
     }
 }
 
