@@ -39,7 +39,7 @@ pub(crate) enum Message {
     /// Somebody gives it other settings and specifications.
     Change {
         supervisor: Box<Supervisor>,
-        reply: oneshot::Sender<Result<Changed, CallError>>,
+        reply: ChangeReply,
     },
     /// Somebody asks for something else.
     Call {
@@ -53,6 +53,7 @@ pub(crate) enum Message {
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<Answer, CallError>>;
+pub(crate) type ChangeReply = oneshot::Sender<Result<Changed, CallError>>;
 
 /// What the shell keeps with each child.
 pub(crate) struct Slot {
@@ -102,7 +103,7 @@ pub(crate) struct Core {
     initial: Vec<(Child, Option<ChildKey>)>,
     calls: HashMap<CallId, Reply>,
     /// Changes that wait until the machine is idle.
-    changes: VecDeque<(Box<Supervisor>, oneshot::Sender<Result<Changed, CallError>>)>,
+    changes: VecDeque<(Box<Supervisor>, ChangeReply)>,
     calls_made: u64,
     dynamic_children_made: u64,
     timers: BTreeMap<(std::time::Duration, u64), Timer>,
