@@ -82,10 +82,16 @@ pub mod machine;
 #[allow(unreachable_pub, dead_code, unused_imports)]
 mod machine;
 mod node;
+mod partition;
+mod plan;
 mod report;
 mod shell;
+#[cfg(feature = "signal")]
+mod signal;
 mod supervisor;
 mod sync;
+#[cfg(feature = "cancellation")]
+mod token;
 mod tree;
 
 pub use child::{Child, ChildKind, ChildPlace, Found, TaskContext};
@@ -96,6 +102,10 @@ pub use machine::{
     AdminError, AutoShutdown, Backoff, Changed, ChildCounts, ChildInfo, ChildKey, ChildRole,
     Escalation, Limit, QueueFate, Report, Resolution, Restart, Shutdown, SpecError, Status, Target,
 };
+pub use partition::{PartitionSupervisor, Partitions};
+pub use plan::{PhaseReport, PlanReport, ShutdownPlan};
 pub use report::{ShutdownReport, Stall, TreeEvent};
+#[cfg(feature = "signal")]
+pub use signal::{Signal, terminated};
 pub use supervisor::Supervisor;
 pub use tree::{ChildHandle, Tree};

@@ -1,11 +1,11 @@
 //! Children: how they are specified, and the kinds there are.
 //!
 //! A [`Child`] is a specification and a blueprint. The kinds are in files of their own, each behind [`ChildKind`]:
-//! `actor.rs`, `task.rs`, `supervisor.rs`, `process/`, `ractor.rs`.
+//! `actor.rs`, `task.rs`, `join.rs`, `supervisor.rs`, `process/`, `ractor.rs`.
 
 mod actor;
-#[cfg(any(feature = "ractor", all(unix, feature = "process")))]
 mod incarnation;
+mod join;
 mod kind;
 mod order;
 #[cfg(all(unix, feature = "process"))]
@@ -173,6 +173,26 @@ impl Child {
         }));
         Self::custom(id, move |place| {
             Ok(Box::new(ractor::RactorKind::new(place, factory.clone())))
+        })
+    }
+
+    /// A task that is spawned elsewhere, for code that hands out `JoinHandle`s: the function spawns it for each incarnation. It counts as
+    /// started at once. An order to stop aborts it, which lands at its next await; it has ended when its handle says so. If somebody else
+    /// aborts it, it was killed.
+    ///
+    /// ```
+    /// use treewarden_supervisor::Child;
+    ///
+    /// let child = Child::join_handle("poller", || tokio::spawn(async { /* ... */ Ok::<(), std::io::Error>(()) }));
+    /// ```
+    pub fn join_handle<F, E>(id: impl Into<Arc<str>>, spawn: F) -> Self
+    where
+        F: FnMut() -> tokio::task::JoinHandle<Result<(), E>> + Send + 'static,
+        E: Into<Failure> + Send + 'static,
+    {
+        let spawner = Arc::new(Mutex::new(spawn));
+        Self::custom(id, move |place| {
+            Ok(Box::new(join::JoinKind::new(place, spawner.clone())))
         })
     }
 

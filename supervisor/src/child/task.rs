@@ -59,6 +59,12 @@ impl TaskContext {
         let _ = orders.wait_for(|order| *order != Order::Run).await;
     }
 
+    /// What is needed to hear of the order to stop, without a share in the readiness.
+    #[cfg(feature = "cancellation")]
+    pub(crate) fn orders_only(&self) -> TaskOrders {
+        TaskOrders(self.orders.clone())
+    }
+
     /// Whether the task is to stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -87,6 +93,18 @@ impl TaskContext {
     #[must_use]
     pub fn last_exit(&self) -> Option<&ExitReason> {
         self.last_exit.as_ref()
+    }
+}
+
+/// See [`TaskContext::orders_only`].
+#[cfg(feature = "cancellation")]
+pub(crate) struct TaskOrders(watch::Receiver<Order>);
+
+#[cfg(feature = "cancellation")]
+impl TaskOrders {
+    pub(crate) async fn cancelled(mut self) {
+        // An error means that nobody can give orders any more, which is an order to stop.
+        let _ = self.0.wait_for(|order| *order != Order::Run).await;
     }
 }
 
