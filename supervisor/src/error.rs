@@ -85,6 +85,7 @@ impl fmt::Display for GaveUp {
         let limit = match self.limit {
             Limit::Intensity => "more restarts than the intensity allows",
             Limit::Consecutive => "more failures in a row than the backoff allows",
+            Limit::Time => "failures for longer than the backoff allows",
         };
         write!(
             f,

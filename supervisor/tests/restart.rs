@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{Log, Order, actor, failing, next, puppet, settle, system};
 use treewarden_runtime::{AddressState, AskError, DeadLetterReason, ExitReason, TellError};
-use treewarden_supervisor::{Backoff, Child, QueueFate, Report, Restart, Supervisor, Tree};
+use treewarden_supervisor::{
+    Backoff, Child, GaveUp, Limit, QueueFate, Report, Restart, Supervisor, Tree,
+};
 
 async fn start(supervisor: Supervisor) -> Tree {
     supervisor.start(&system()).await.expect("the tree starts")
@@ -298,4 +300,35 @@ async fn monitors_hear_that_a_restart_follows_and_of_the_end() {
     tree.shutdown().await;
     let event = monitor.next().await;
     assert!(matches!(event, Some(Gone { .. })), "{event:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_not_healthy_for_too_long_ends_the_tree_however_rarely_it_is_tried() {
+    let log = Log::default();
+    let failures = std::sync::Arc::new(std::sync::Mutex::new(0));
+    let backoff = Backoff::constant(Duration::from_secs(20))
+        .reset_after(Duration::from_secs(60))
+        .give_up_after(Duration::from_secs(70));
+    let tree = Supervisor::one_for_one("app")
+        .child(common::failing("a", &log, &failures).backoff(backoff))
+        .start(&system())
+        .await
+        .expect("it starts");
+    let a = actor(&tree, "a");
+    // A healthy run in between, and the time begins anew.
+    for healthy_s in [0, 61] {
+        tokio::time::sleep(Duration::from_secs(healthy_s)).await;
+        a.tell(Order::Fail).await.expect("it runs");
+        tokio::time::sleep(Duration::from_secs(21)).await;
+    }
+    *failures.lock().expect("no test panics") = 100;
+    let since = tokio::time::Instant::now();
+    a.tell(Order::Fail).await.expect("it runs");
+    let ExitReason::Escalated(failure) = tree.wait().await else {
+        panic!("it gives up");
+    };
+    let gave_up = failure.downcast_ref::<GaveUp>().expect("it says why");
+    assert_eq!(gave_up.limit, Limit::Time);
+    // The first failure in a row was 21 s before; three more attempts fit in.
+    assert_eq!(since.elapsed().as_secs(), 60);
 }

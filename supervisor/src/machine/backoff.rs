@@ -5,7 +5,7 @@
 //! restart waits for the delay of the child that failed. OTP has no backoff; without one a restart is immediate.
 //!
 //! A long backoff makes failures so rare that they never trip the intensity, so that a child could fail for ever
-//! unnoticed: `max_consecutive` gives up after that many failures in a row, however slow.
+//! unnoticed: `max_consecutive` gives up after that many failures in a row, however slow, and `give_up_after` after so long a time of them.
 
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Backoff {
     pub reset_after: Duration,
     /// The supervisor gives up when a child fails more often than this in a row; `None` leaves that to the intensity.
     pub max_consecutive: Option<u32>,
+    /// The supervisor gives up when a child fails and has not been healthy for so long, however often it was tried; `None` for ever.
+    pub give_up_after: Option<Duration>,
 }
 
 impl Backoff {
@@ -37,6 +39,7 @@ impl Backoff {
             jitter: 0.2,
             reset_after: cap * 2,
             max_consecutive: None,
+            give_up_after: None,
         }
     }
 
@@ -50,6 +53,7 @@ impl Backoff {
             jitter: 0.0,
             reset_after: delay * 2,
             max_consecutive: None,
+            give_up_after: None,
         }
     }
 
@@ -78,6 +82,13 @@ impl Backoff {
     #[must_use]
     pub fn max_consecutive(mut self, failures: u32) -> Self {
         self.max_consecutive = Some(failures);
+        self
+    }
+
+    /// Gives up at the first failure after so long a time without a healthy run.
+    #[must_use]
+    pub fn give_up_after(mut self, unhealthy: Duration) -> Self {
+        self.give_up_after = Some(unhealthy);
         self
     }
 

@@ -71,6 +71,8 @@ pub struct Child<H, R> {
     failures: Vec<Failed<R>>,
     pub(crate) restarts: u64,
     pub(crate) failures_in_a_row: u32,
+    /// When the first of these was.
+    pub(crate) failing_since: Option<Duration>,
     pub(crate) started_at: Duration,
     /// Whether this incarnation did not start in time: whatever it says now, it will be dead.
     pub(crate) is_start_overdue: bool,
@@ -251,6 +253,7 @@ impl<H, R> Children<H, R> {
             failures: Vec::new(),
             restarts: 0,
             failures_in_a_row: 0,
+            failing_since: None,
             started_at: Duration::ZERO,
             is_start_overdue: false,
             ended_with: None,

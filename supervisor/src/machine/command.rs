@@ -172,6 +172,8 @@ pub enum Limit {
     Intensity,
     /// Too many failures of one child in a row.
     Consecutive,
+    /// One child failed, and was not healthy, for too long.
+    Time,
 }
 
 /// What a call achieved.

@@ -73,13 +73,18 @@ impl<H, R: Reason> Machine<H, R> {
         let random = self.random.next();
         let Some(child) = self.visit(key) else { return };
         let failures_in_a_row = child.failures_in_a_row;
+        let failing_for = now.saturating_sub(child.failing_since.unwrap_or(now));
         let backoff = child.spec.backoff.clone();
         let most_in_a_row = backoff.as_ref().and_then(|backoff| backoff.max_consecutive);
+        let longest = backoff.as_ref().and_then(|backoff| backoff.give_up_after);
         if !within_intensity {
             return self.give_up(key, Limit::Intensity, now);
         }
         if most_in_a_row.is_some_and(|most| failures_in_a_row > most) {
             return self.give_up(key, Limit::Consecutive, now);
+        }
+        if longest.is_some_and(|longest| failing_for >= longest) {
+            return self.give_up(key, Limit::Time, now);
         }
         let delay = backoff.map_or(Duration::ZERO, |backoff| {
             backoff.delay(failures_in_a_row, random)
@@ -153,7 +158,9 @@ impl<H, R: Reason> Machine<H, R> {
             .map_or(intensity_period, |backoff| backoff.reset_after);
         if ran_for >= healthy {
             child.failures_in_a_row = 0;
+            child.failing_since = None;
         }
+        child.failing_since.get_or_insert(now);
         child.failures_in_a_row = child.failures_in_a_row.saturating_add(1);
     }
 

@@ -235,6 +235,7 @@ impl<H, R: Reason> Machine<H, R> {
                 self.remove_child(key);
             } else if let Some(child) = self.children.get_mut(key) {
                 child.failures_in_a_row = 0;
+                child.failing_since = None;
                 self.children.set_status(key, Status::Stopped);
             }
         }
