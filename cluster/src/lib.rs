@@ -8,6 +8,7 @@
 //! | [`node`] | the two parts joined |
 //! | [`agent`], [`datagram`], [`membership`], [`partition`] | who is there: the shell, sealed datagrams, and the pure machines |
 //! | [`remote`] | references to actors on other nodes |
+//! | [`singleton`] | work that one member does, and another takes over |
 //! | [`transport`] | what links run over: TCP, in the clear or under mutual TLS |
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod membership;
 pub mod node;
 pub mod partition;
 pub mod remote;
+pub mod singleton;
 pub mod transport;
 
 pub use node::{Node, NodeConfig, NodeError};

@@ -8,6 +8,7 @@
 //! | [`runtime`] | `treewarden-runtime` | actors, mailboxes, references, monitors, names, dead letters |
 //! | [`supervisor`] | `treewarden-supervisor` | trees of actors, tasks and supervisors that are restarted by rule |
 //! | [`resilience`] | `treewarden-resilience` | breakers, retries, budgets, limits; they need no actor |
+//! | `singleton` (feature `cluster`) | | a tree that one member of a cluster runs, and another takes over |
 //! | `cluster` (feature `cluster`) | `treewarden-cluster` | membership by gossip, references to actors on other nodes |
 //!
 //! # A supervised actor
@@ -82,6 +83,9 @@ pub use treewarden_resilience as resilience;
 pub use treewarden_runtime as runtime;
 #[doc(inline)]
 pub use treewarden_supervisor as supervisor;
+
+#[cfg(feature = "cluster")]
+pub mod singleton;
 
 /// What most programs need.
 pub mod prelude {

@@ -17,6 +17,7 @@ use crate::membership::{Event, Machine, MemberInfo, Metadata, NodeId, NodeName, 
 pub(super) struct View {
     pub(super) me: NodeId,
     pub(super) my_state: State,
+    pub(super) my_metadata: Metadata,
     pub(super) members: BTreeMap<NodeName, MemberInfo>,
 }
 
@@ -60,6 +61,7 @@ impl AgentHandle {
         let view = View {
             me: machine.id().clone(),
             my_state: machine.state(),
+            my_metadata: machine.record().metadata.clone(),
             members: BTreeMap::new(),
         };
         Self {
@@ -87,6 +89,11 @@ impl AgentHandle {
     /// What this node knows of its own boot.
     pub fn state(&self) -> State {
         lock(&self.view).my_state
+    }
+
+    /// What this node tells the others about itself.
+    pub fn metadata(&self) -> Metadata {
+        lock(&self.view).my_metadata.clone()
     }
 
     /// The other members by name, as they are believed at this moment, with those that are down and not yet forgotten.

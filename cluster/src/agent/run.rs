@@ -279,11 +279,9 @@ impl<T: DatagramTransport> Shell<T> {
         let now = self.clock.now();
         match command {
             Command::SetMetadata(metadata, answer) => {
-                let _ = answer.send(
-                    self.machine
-                        .set_metadata(now, metadata)
-                        .map_err(CallError::Refused),
-                );
+                let outcome = self.machine.set_metadata(now, metadata);
+                lock(&self.view).my_metadata = self.machine.record().metadata.clone();
+                let _ = answer.send(outcome.map_err(CallError::Refused));
             }
             Command::Down(name, answer) => {
                 let _ = answer.send(self.machine.down(now, &name).map_err(CallError::Refused));

@@ -18,12 +18,16 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, UdpSocket},
+    sync::watch,
     time::timeout,
 };
 use treewarden_runtime::{ActorRef, Inspect, NodeSnapshot, Root, RootAttachment, System};
@@ -36,6 +40,7 @@ use crate::{
         Directory, ExposeError, LinkCounters, LinkIdentity, LinkKeys, Links, LinksError, Location,
         RemoteMessage, RemoteRef,
     },
+    singleton::{Desk, Duty, SingletonConfig},
     transport::{Tcp, Tls},
 };
 
@@ -47,6 +52,9 @@ pub use config::{LinkSecurity, NodeConfig, NodeError, Protocol};
 
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.
 const PORT_ATTEMPTS_MAX: usize = 16;
+
+/// Longest time that the work of singletons may take to stop before a leave.
+const HAND_OVER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Longest time to say goodbye to the cluster. The word is spread within the preset's `leave_linger`.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -93,6 +101,11 @@ struct Inner {
     links: Links,
     agent: AgentHandle,
     local_addr: SocketAddr,
+    /// It has no seeds: others find it.
+    founds: bool,
+    leaving: watch::Sender<bool>,
+    duties: Arc<Desk>,
+    duties_made: AtomicU64,
 }
 
 impl Node {
@@ -122,6 +135,7 @@ impl Node {
             Some(addr) => addr,
             None => local_addr,
         });
+        let founds = config.seeds.is_empty();
         let cluster = config.cluster.clone();
         let key = keyring.sealing().clone();
         let agent_config = config.into_agent(key, keyring.clone(), metadata);
@@ -163,6 +177,10 @@ impl Node {
             links,
             agent,
             local_addr,
+            founds,
+            leaving: watch::Sender::new(false),
+            duties: Arc::default(),
+            duties_made: AtomicU64::new(0),
         });
         tokio::spawn(tell_links(Arc::downgrade(&inner), events));
         let root: Weak<dyn Root> = Arc::downgrade(&inner) as Weak<dyn Root>;
@@ -243,15 +261,27 @@ impl Node {
         self.inner.links.counters()
     }
 
+    // Work for the cluster.
+
+    /// This node's part in the singleton `name`: the oldest member with the role does its work. Every node that may do it asks once for each
+    /// singleton, with the same settings, and does what it is [told](Duty::next).
+    pub fn singleton(&self, name: &str, config: SingletonConfig) -> Duty {
+        let inner = &self.inner;
+        let number = inner.duties_made.fetch_add(1, Ordering::Relaxed);
+        let office = (inner.leaving.subscribe(), inner.duties.clone(), number);
+        Duty::new(name, inner.agent.clone(), inner.founds, config, office)
+    }
+
     // The end.
 
-    /// Says goodbye to the cluster and waits until the word is spread. The others then end their links to this node;
+    /// Stops the work of singletons, says goodbye to the cluster and waits until the word is spread. The others then end their links to this node;
     /// what this node has queued may be lost. [`shutdown`](Self::shutdown) does it in the better order.
     ///
     /// # Errors
     ///
     /// [`CallError`] when there is nothing to leave.
     pub async fn leave(&self) -> Result<(), CallError> {
+        self.inner.hand_over().await;
         self.inner.agent.leave().await
     }
 
@@ -263,7 +293,21 @@ impl Node {
 }
 
 impl Inner {
+    /// Gives up the work of singletons, so that others can begin it as soon as they hear of the leave.
+    async fn hand_over(&self) {
+        self.leaving.send_replace(true);
+        if timeout(HAND_OVER_TIME_MAX, self.duties.all_stopped())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "the work of a singleton did not stop in time; the node leaves all the same"
+            );
+        }
+    }
+
     async fn end(&self) {
+        self.hand_over().await;
         self.links.shutdown().await;
         match timeout(LEAVE_TIME_MAX, self.agent.leave()).await {
             Ok(Ok(())) => {}

@@ -1,0 +1,25 @@
+//! Cluster singletons: work that one member does, and another takes over.
+//!
+//! The **oldest** member with the role does it: the one with the smallest boot. Members that join are younger, so it moves only when its host
+//! leaves or is declared down. [`machine`](Machine) decides, from what membership says; [`Duty`] is the shell around it that an application
+//! asks what to do.
+//!
+//! # What it is worth
+//!
+//! *Unreachable* moves nothing: only *down* does, and that comes from the partition policy, an operator or a leave. The side that yields in a
+//! partition stops its singletons when it goes down; the side that stays waits for [`margin`](SingletonConfig::margin) after it has declared the old
+//! host down. So no two run at the same time as long as the old host finds out and stops within that margin: as long as
+//!
+//! * neither side finds out about the split later than the other by more than the margin, and
+//! * the old host is not stopped (SIGSTOP, a suspended machine) for longer than that, and then does something before it looks around.
+//!
+//! Beyond these bounds two can run for a while. Every term of office has an [epoch](Term::epoch) for whatever can compare it: a store that
+//! refuses writes with a lower epoch than it has seen is safe from the old host. Epochs come from the wall clock of the host and rise as far as
+//! the clocks of the members agree; epochs that are guaranteed to rise need consensus.
+
+mod duty;
+mod machine;
+
+pub(crate) use duty::Desk;
+pub use duty::Duty;
+pub use machine::{Machine, SingletonConfig, Term, Verdict, Voter};
