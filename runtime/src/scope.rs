@@ -19,6 +19,7 @@ thread_local! {
     static VERDICT: Cell<Option<AskError>> = const { Cell::new(None) };
     static HAS_ORPHANS: Cell<bool> = const { Cell::new(false) };
     static ORPHANS: RefCell<Vec<Orphan>> = const { RefCell::new(Vec::new()) };
+    static INHERITS: Cell<bool> = const { Cell::new(false) };
     static INHERITED: RefCell<Option<Arc<MessageContext>>> = const { RefCell::new(None) };
 }
 
@@ -39,28 +40,37 @@ pub(crate) fn enter(current: usize) -> Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.outer);
+        if INHERITS.get() {
+            inherit_nothing();
+        }
     }
 }
 
-/// While it lives, asks made on this thread inherit a context.
-pub(crate) struct Inheriting;
-
-/// For the poll of a handler whose message has a context. Handlers are not polled inside each other, so nothing was
-/// inherited before.
-pub(crate) fn inherit(context: Arc<MessageContext>) -> Inheriting {
-    INHERITED.set(Some(context));
-    Inheriting
+/// Asks made on this thread inherit `context` from now on: before a handler whose message has one is polled.
+#[cold]
+pub(crate) fn inherit(context: &Arc<MessageContext>) {
+    // A monitor's message has a context for its slot's sake alone.
+    if context.slot.is_none() {
+        INHERITS.set(true);
+        INHERITED.set(Some(context.clone()));
+    }
 }
 
-impl Drop for Inheriting {
-    fn drop(&mut self) {
-        INHERITED.set(None);
-    }
+/// Asks inherit nothing any more: when the handler has been polled. The end of the scope does this as well, so that a panic in
+/// the handler leaves nothing behind.
+#[cold]
+pub(crate) fn inherit_nothing() {
+    INHERITS.set(false);
+    INHERITED.set(None);
 }
 
 /// What an ask inherits here.
+#[inline]
 pub(crate) fn inherited() -> Option<Arc<MessageContext>> {
-    INHERITED.with_borrow(Clone::clone)
+    match INHERITS.get() {
+        false => None,
+        true => INHERITED.with_borrow(Clone::clone),
+    }
 }
 
 /// The address of the cell being polled on this thread, 0 if none is.

@@ -3,7 +3,13 @@
 
 mod common;
 
-use std::{future::poll_fn, num::NonZeroU64, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    num::NonZeroU64,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
 
 use common::{Log, Msg, Puppet, soon, system};
 use futures_util::poll;
@@ -166,6 +172,64 @@ async fn what_was_shed_is_refused_to_a_restarted_or_stopped_actor_as_well() {
     actor.kill();
     soon(actor.closed()).await;
     assert_eq!(system.dead_letters().total(), 5, "each is counted once");
+}
+
+/// Takes a millisecond for each message, and counts who was served by the deadline.
+struct Service {
+    served_in_time: Arc<Mutex<[u64; 3]>>,
+}
+
+impl Actor for Service {
+    type Msg = (Criticality, Instant);
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: Self::Msg, _: &mut Context<Self>) -> Result<(), Failure> {
+        let (criticality, deadline) = msg;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if Instant::now() <= deadline {
+            self.served_in_time.lock().unwrap()[criticality as usize] += 1;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_ten_times_the_load_all_capacity_goes_to_requests_in_time_and_the_critical_lose_none() {
+    const SECONDS: u64 = 5;
+    let served_in_time = Arc::new(Mutex::new([0; 3]));
+    let service = Service {
+        served_in_time: served_in_time.clone(),
+    };
+    let mailbox = Mailbox::bounded(1024).shed(Shedding::adaptive());
+    let service = system()
+        .spawn_with(SpawnOptions::new().mailbox(mailbox), service)
+        .unwrap();
+    // 10 000 requests a second, with a deadline of 100 ms: 5 % critical, 25 % default, 70 % sheddable.
+    for number in 0..10_000 * SECONDS {
+        let criticality = match number % 20 {
+            0 => Criticality::Critical,
+            1..=5 => Criticality::Default,
+            _ => Criticality::Sheddable,
+        };
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let context = of(criticality).with_deadline(deadline);
+        let _given_up = service.try_tell_with((criticality, deadline), context);
+        if number % 10 == 9 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let [sheddable, default, critical] = *served_in_time.lock().unwrap();
+    let (capacity, critical_offered) = (1000 * SECONDS, 500 * SECONDS);
+    let goodput = sheddable + default + critical;
+    assert!(goodput * 100 >= capacity * 95, "{goodput} of {capacity}");
+    assert!(
+        critical * 100 >= critical_offered * 99,
+        "{critical} of {critical_offered}"
+    );
+    assert!(
+        sheddable * 100 <= capacity,
+        "{sheddable} sheddable ones were served"
+    );
 }
 
 // Inheritance.

@@ -9,7 +9,8 @@ use common::{Log, Msg, PanicsInDrop, Puppet, soon, system};
 use futures_util::poll;
 use tokio::sync::Notify;
 use treewarden_runtime::{
-    ActorRef, DeadLetterReason, Mailbox, MessageContext, Overflow, SpawnOptions, System, TellError,
+    Actor, ActorRef, Context, DeadLetterReason, Failure, Mailbox, MessageContext, Overflow,
+    SpawnOptions, System, TellError,
 };
 
 /// A puppet with this mailbox, suspended in a handler, so that its queue fills up.
@@ -276,4 +277,33 @@ async fn a_busy_actor_does_not_starve_others_of_its_worker() {
         busy.queue_depth() > 0,
         "the quiet one did not wait for the backlog"
     );
+}
+
+#[tokio::test]
+async fn an_actor_that_is_slow_gives_way_after_each_message() {
+    /// Blocks its thread for longer than a slice.
+    struct Blocks;
+    impl Actor for Blocks {
+        type Msg = ();
+        type Error = Failure;
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), Failure> {
+            std::thread::sleep(Duration::from_millis(2));
+            Ok(())
+        }
+    }
+    let system = system();
+    let slow = system.spawn(Blocks);
+    let quiet = system.spawn(Puppet::default());
+    for _ in 0..50 {
+        slow.try_tell(()).unwrap();
+    }
+    // In a task, because tokio comes back to the test's own future only after many turns of tasks.
+    let asking = tokio::spawn(async move {
+        for _ in 0..3 {
+            quiet.ask(Msg::Total).await.unwrap();
+        }
+        50 - slow.queue_depth()
+    });
+    let handled = asking.await.unwrap();
+    assert!(handled <= 15, "{handled} went before three answers");
 }

@@ -10,6 +10,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -39,9 +40,9 @@ use crate::{
 };
 
 /// How many messages one poll handles at most.
-const SLICE_MESSAGES_MAX: u32 = 128;
-/// How many messages lie between two looks at the clock.
-const SLICE_MESSAGES_PER_LOOK: u32 = 32;
+const SLICE_MESSAGES_MAX: u16 = 128;
+/// How many messages lie between two looks at the clock, for an actor that is known to be fast.
+const SLICE_MESSAGES_PER_LOOK: u16 = 32;
 /// How long one poll goes on, at the granularity of the looks.
 const SLICE_TIME_MAX_US: u32 = 1000;
 
@@ -136,6 +137,8 @@ enum Order {
 struct Tenancy<'a, M> {
     cell: &'a Arc<Cell<M>>,
     consumer: Consumer<'a, Envelope<M>>,
+    /// What the asks of the handler inherit: the context of the message that it handles.
+    inherited: Option<Arc<MessageContext>>,
     /// Whether an incarnation has begun and not been reported yet.
     runs: bool,
 }
@@ -146,6 +149,7 @@ impl<'a, M> Tenancy<'a, M> {
         Self {
             cell,
             consumer: consumer.expect("an address is hosted once, when it is made"),
+            inherited: None,
             runs: false,
         }
     }
@@ -356,7 +360,7 @@ fn serve<'t, A: Actor>(
 ) -> impl Future<Output = Result<ExitReason, A::Error>> + Send + 't {
     // The message is moved as a whole, so that this future keeps no room for it beside the handler's.
     async move {
-        let mut slice = Slice::default();
+        let mut slice = Slice::first();
         loop {
             let (next, message) = take_next(tenancy, &mut instance.cx);
             match next {
@@ -366,7 +370,7 @@ fn serve<'t, A: Actor>(
                 Next::Park => {
                     drop(message);
                     Park::new(tenancy).await;
-                    slice = Slice::default();
+                    slice = slice.next();
                     continue;
                 }
                 Next::End => return Ok(tenancy.ordered_exit()),
@@ -374,7 +378,7 @@ fn serve<'t, A: Actor>(
             instance.cx.in_handler = None;
             if slice.is_spent() {
                 YieldNow::default().await;
-                slice = Slice::default();
+                slice = slice.next();
             }
         }
     }
@@ -409,11 +413,12 @@ fn take_next<A: Actor>(
             // Most messages have none. Then nothing is to be checked or stored, and no destructor to be called.
             if cx.message.is_some() {
                 cx.message = None;
+                tenancy.inherited = None;
             }
             std::mem::forget(context);
             message
         }
-        Some(context) => match admit(cell, cx, message, context) {
+        Some(context) => match admit(tenancy, cx, message, context) {
             Some(message) => message,
             None => return (Next::PassOver, None),
         },
@@ -426,13 +431,15 @@ fn take_next<A: Actor>(
 /// The message, if it is still to be handled; its context is put where the handler finds it.
 #[cold]
 fn admit<A: Actor>(
-    cell: &Cell<A::Msg>,
+    tenancy: &mut Tenancy<'_, A::Msg>,
     cx: &mut Context<A>,
     message: A::Msg,
     context: Arc<MessageContext>,
 ) -> Option<A::Msg> {
+    let cell = tenancy.cell;
     match not_to_be_handled(&context, cell.core.incarnation()) {
         None => {
+            tenancy.inherited = Some(context.clone());
             cx.message = Some(context);
             Some(message)
         }
@@ -453,9 +460,8 @@ fn handle<'t, A: Actor>(
 ) -> impl Future<Output = Result<(), A::Error>> + Send + 't {
     let message = message.expect("what is to be handled is there");
     Handling {
-        inherited: instance.cx.message.clone(),
         handler: instance.actor.handle(message, &mut instance.cx),
-        consumer: &mut tenancy.consumer,
+        tenancy,
     }
 }
 
@@ -491,16 +497,14 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
 
 pin_project! {
     /// A handler at work. While it is suspended, senders see all the room that there is.
-    struct Handling<'h, 'q, F, T> {
+    struct Handling<'h, 'q, F, M> {
         #[pin]
         handler: F,
-        // What asks made by the handler inherit.
-        inherited: Option<Arc<MessageContext>>,
-        consumer: &'h mut Consumer<'q, T>,
+        tenancy: &'h mut Tenancy<'q, M>,
     }
 }
 
-impl<F, T, E> Future for Handling<'_, '_, F, T>
+impl<F, M, E> Future for Handling<'_, '_, F, M>
 where
     F: Future<Output = Result<(), E>>,
 {
@@ -509,10 +513,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _inheriting = this.inherited.as_ref().and_then(inherit);
+        if let Some(context) = &this.tenancy.inherited {
+            scope::inherit(context);
+        }
         let polled = this.handler.poll(cx);
+        if this.tenancy.inherited.is_some() {
+            scope::inherit_nothing();
+        }
         match &polled {
-            Poll::Pending => this.consumer.publish(),
+            Poll::Pending => this.tenancy.consumer.publish(),
             Poll::Ready(result) if scope::has_orphans() => scope::settle_orphans(match result {
                 Ok(()) => AskError::NoReply,
                 Err(_) => AskError::CrashedWhileHandling,
@@ -521,15 +530,6 @@ where
         }
         polled
     }
-}
-
-#[cold]
-fn inherit(context: &Arc<MessageContext>) -> Option<scope::Inheriting> {
-    // A monitor's message has a context for its slot's sake alone.
-    context
-        .slot
-        .is_none()
-        .then(|| scope::inherit(context.clone()))
 }
 
 /// Sleeps until there may be a message or an order. Wake-ups can be spurious.
@@ -589,37 +589,66 @@ impl<M: Send + 'static> Tenancy<'_, M> {
 }
 
 /// What one poll may still do.
-#[derive(Default)]
+///
+/// How often it looks at the clock depends on what it has seen: after each message when the actor is new or was slow, and
+/// half as often after each look that found it fast, so that a fast actor pays for one look in
+/// [`SLICE_MESSAGES_PER_LOOK`] messages, and one that holds its worker for long gives way after each message.
 struct Slice {
-    messages: u32,
-    /// When the first look was taken, on a clock that wraps; see [`micros_now`].
-    first_look_us: u32,
+    messages: u16,
+    /// A power of two.
+    messages_per_look: u16,
+    /// When the slice began, or was looked at first; see [`micros_now`].
+    began_us: Option<NonZeroU32>,
 }
 
 impl Slice {
+    /// The first of an incarnation.
+    fn first() -> Self {
+        Self {
+            messages: 0,
+            messages_per_look: 1,
+            began_us: Some(micros_now()),
+        }
+    }
+
+    /// The next, at the beginning of a poll.
+    #[inline]
+    fn next(self) -> Self {
+        Self {
+            messages: 0,
+            began_us: (self.messages_per_look == 1).then(micros_now),
+            ..self
+        }
+    }
+
     /// Counts a message.
     #[inline]
     fn is_spent(&mut self) -> bool {
         self.messages += 1;
-        self.messages.is_multiple_of(SLICE_MESSAGES_PER_LOOK) && self.is_spent_by_the_clock()
+        self.messages & (self.messages_per_look - 1) == 0 && self.is_spent_by_the_clock()
     }
 
     #[cold]
     fn is_spent_by_the_clock(&mut self) -> bool {
         let now_us = micros_now();
-        if self.messages == SLICE_MESSAGES_PER_LOOK {
-            self.first_look_us = now_us;
-        }
-        self.messages >= SLICE_MESSAGES_MAX
-            || now_us.wrapping_sub(self.first_look_us) >= SLICE_TIME_MAX_US
+        let began_us = *self.began_us.get_or_insert(now_us);
+        let elapsed_us = now_us.get().wrapping_sub(began_us.get());
+        let is_slow = elapsed_us >= SLICE_TIME_MAX_US;
+        self.messages_per_look = match is_slow {
+            true => 1,
+            false => (2 * self.messages_per_look).min(SLICE_MESSAGES_PER_LOOK),
+        };
+        is_slow || self.messages >= SLICE_MESSAGES_MAX
     }
 }
 
 /// Microseconds on a clock that wraps every 71 minutes. Real time on purpose: this is about the worker thread, not about
 /// what the application calls time.
-fn micros_now() -> u32 {
+fn micros_now() -> NonZeroU32 {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
-    EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u32
+    let micros = EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u32;
+    // One microsecond in 71 minutes is counted as the one after it.
+    NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Lets the others of this worker have their turn.

@@ -401,7 +401,9 @@ pub(super) struct LockedConsumer<'a, T> {
     _claimed: Claimed<'a>,
 }
 
+// Never inlined: these lie beside the FIFO's in one `match`, which is on everybody's way.
 impl<T> LockedConsumer<'_, T> {
+    #[inline(never)]
     pub(super) fn pop(&mut self) -> Option<T> {
         let locked = self.locked;
         let now = locked.now();
@@ -427,11 +429,13 @@ impl<T> LockedConsumer<'_, T> {
     }
 
     /// Moves as many waiting messages into the queue as there is room for.
+    #[inline(never)]
     pub(super) fn publish(&mut self) {
         let wakers = self.locked.serve_in(&mut lock(&self.locked.state));
         wake_all(wakers);
     }
 
+    #[inline(never)]
     pub(super) fn park(&mut self) -> bool {
         self.publish();
         let Locked { signal, state, .. } = self.locked;

@@ -41,7 +41,7 @@ impl<T> AdaptiveLine<T> {
         Self {
             reserved: VecDeque::new(),
             classes: [class(), class(), class()],
-            patience: shedding.interval,
+            patience: shedding.interval / 2,
         }
     }
 

@@ -40,7 +40,7 @@ impl Shedding {
     /// not stand is served in the order of arrival. In one that stands
     ///
     /// - the newest message is served first (its sender still waits for it),
-    /// - what has waited longer than the interval is shed,
+    /// - what has waited longer than half the interval is shed (so its sender hears of it before its deadline),
     /// - messages of every *less* critical class are refused on arrival: they would not be reached.
     ///
     /// A full mailbox sheds its oldest message of the least critical class below the newcomer's. If there is none, a
@@ -82,7 +82,7 @@ impl Shedding {
     }
 
     /// The time for which the target may be exceeded: about the deadline of the requests. Under
-    /// [`adaptive`](Self::adaptive) it is also the longest wait in a line that stands. At least one microsecond.
+    /// [`adaptive`](Self::adaptive) half of it is the longest wait in a line that stands. At least one microsecond.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_micros(1));
