@@ -12,11 +12,12 @@ use crate::systems::{ALL, Contender};
 pub(crate) const HELP: &str = "\
 overload: how much of a service's capacity is served in time at half to ten times its load, and to whom
 
-Usage: overload [--real] [--system NAME]... [--load FACTOR]... [--seconds S] [--seed N] [--json FILE]
+Usage: overload [--real] [--system NAME]... [--policy TEXT] [--load FACTOR]... [--seconds S] [--seed N] [--json FILE]
 
   --real          by the clock, with a worker that keeps a core busy; needs two cores, and nobody else on them.
                   Otherwise in virtual time, where a request takes exactly one millisecond
   --system NAME   treewarden, ractor or kameo; can be repeated; default all
+  --policy TEXT   only policies whose name contains it
   --load FACTOR   of the capacity; can be repeated; default 0.5 1 2 5 10
   --seconds S     how long requests come at each load (default 20, with --real 2)
   --seed N        of the arrivals (default 1)
@@ -41,6 +42,7 @@ pub(crate) struct Plan {
 
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_iter(args);
+    let mut policy = String::new();
     let (mut real, mut systems, mut loads, mut seconds, mut seed, mut json) = (
         false,
         Vec::<String>::new(),
@@ -54,6 +56,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("real") => real = true,
             Long("system") => systems.push(parser.value()?.string()?),
+            Long("policy") => policy = parser.value()?.string()?,
             Long("load") => loads.push(parser.value()?.parse()?),
             Long("seconds") => seconds = Some(parser.value()?.parse::<f64>()?),
             Long("seed") => seed = parser.value()?.parse()?,
@@ -81,7 +84,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         return Err(format!("--system {unknown}: it is treewarden, ractor or kameo").into());
     }
     let asked_for = |contender: &&Contender| {
-        systems.is_empty() || systems.iter().any(|name| contender.system == name)
+        let system = systems.is_empty() || systems.iter().any(|name| contender.system == name);
+        system && contender.policy.contains(&policy)
     };
     Ok(Command::Run(Plan {
         drive: Drive {

@@ -33,9 +33,9 @@ impl Drive {
     /// Requests for each second that this system serves when it always has one to serve.
     pub(crate) fn capacity(&self, contender: Contender) -> f64 {
         self.on(contender, async |service, work| {
-            let ledger = Arc::new(Ledger::default());
-            let places = Arc::new(Semaphore::new(IN_FLIGHT));
             let begin = Instant::now();
+            let ledger = Ledger::until(begin + self.calibration);
+            let places = Arc::new(Semaphore::new(IN_FLIGHT));
             while begin.elapsed() < self.calibration {
                 let place = places.clone().acquire_owned().await;
                 service.submit(Request {
@@ -55,9 +55,9 @@ impl Drive {
     pub(crate) fn run(&self, contender: Contender, rate: f64) -> Entries {
         self.on(contender, async |service, work| {
             let mut random = StdRng::seed_from_u64(self.seed);
-            let ledger = Arc::new(Ledger::default());
             let begin = Instant::now();
             let end = begin + self.duration;
+            let ledger = Ledger::until(end);
             let mut due = begin;
             let mut tick = begin;
             while tick < end {

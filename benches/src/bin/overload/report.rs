@@ -45,7 +45,7 @@ pub(crate) fn run(plan: Plan) -> io::Result<()> {
 
 impl Outcome {
     fn goodput_over_capacity(&self) -> f64 {
-        self.entries.goodput() as f64 / (self.seconds * self.capacity_per_s)
+        self.entries.goodput as f64 / (self.seconds * self.capacity_per_s)
     }
 
     fn as_row(&self) -> String {

@@ -72,8 +72,11 @@ impl Request {
 }
 
 /// What became of the requests of one run.
-#[derive(Default)]
-pub(crate) struct Ledger(Mutex<Entries>);
+pub(crate) struct Ledger {
+    /// When the load ends. What is served after that is no goodput, though its sender got it in time.
+    end: Instant,
+    entries: Mutex<Entries>,
+}
 
 #[derive(Clone, Default)]
 pub(crate) struct Entries {
@@ -81,22 +84,33 @@ pub(crate) struct Entries {
     pub(crate) offered: [u64; 3],
     /// By class, within the deadline.
     pub(crate) served_in_time: [u64; 3],
+    /// Served within the deadline, and before the end of the load.
+    pub(crate) goodput: u64,
     pub(crate) served_late: u64,
     /// Of those that were served in time, microseconds.
     pub(crate) latencies_us: Vec<u32>,
 }
 
 impl Ledger {
+    pub(crate) fn until(end: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            end,
+            entries: Mutex::default(),
+        })
+    }
+
     pub(crate) fn offered(&self, class: Class) {
         self.entries(|entries| entries.offered[class as usize] += 1);
     }
 
     fn served(&self, class: Class, latency: Duration) {
+        let before_the_end = Instant::now() <= self.end;
         self.entries(|entries| {
             if latency > DEADLINE {
                 entries.served_late += 1;
             } else {
                 entries.served_in_time[class as usize] += 1;
+                entries.goodput += u64::from(before_the_end);
                 entries.latencies_us.push(latency.as_micros() as u32);
             }
         });
@@ -107,17 +121,13 @@ impl Ledger {
     }
 
     fn entries<R>(&self, change: impl FnOnce(&mut Entries) -> R) -> R {
-        change(&mut self.0.lock().expect("nobody panics with the ledger"))
+        change(&mut self.entries.lock().expect("nobody panics with the ledger"))
     }
 }
 
 impl Entries {
     pub(crate) fn served(&self) -> u64 {
         self.served_in_time.iter().sum::<u64>() + self.served_late
-    }
-
-    pub(crate) fn goodput(&self) -> u64 {
-        self.served_in_time.iter().sum()
     }
 
     /// Of the requests of this class, those that were served in time, as a share of 1.
