@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cargo run --example hello` | a supervised actor in a few lines |
 //! | `cargo run --example embed` | a supervision tree inside a web service |
+//! | `cargo run --example overload` | a service under ten times its load, and whom it serves |
 //! | `cargo run --example node` | one node, and the command for the next one in another terminal |
 //! | `cargo run --release --example cluster` | three operating system processes count words together while parts of them are killed |
 //!

@@ -136,3 +136,14 @@ fn a_node_that_cannot_be_started_says_why_in_one_line() {
     check(&["--name", "", "--listen", "127.0.0.1:0"], "name");
     check(&["--unknown"], "--unknown");
 }
+
+#[test]
+fn overload_serves_every_checkout_at_ten_times_the_load() {
+    let output = Run::start(env!("CARGO_BIN_EXE_overload_example"), [""; 0]).finish();
+    assert!(output.status.success());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        printed.contains("Critical: 500 served, 0 refused at once, 0 shed, 0 too late"),
+        "{printed}"
+    );
+}
