@@ -5,7 +5,7 @@ use std::time::Duration;
 use treewarden_cluster::membership::{Config, DownReason, Event, State};
 use treewarden_tests::sim::trace::Entry;
 use treewarden_tests::sim::truth::differences;
-use treewarden_tests::sim::{Fault, Latency, Network, World, WorldConfig};
+use treewarden_tests::sim::{Fault, Latency, Network, World, WorldConfig, keep_majority};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,6 +15,7 @@ fn formed(nodes: usize, seed: u64) -> World {
     let config = WorldConfig {
         membership: Config::local(),
         stable_after: SECOND,
+        policy: keep_majority,
         nodes,
         seeds: 2,
         check_every: if nodes > 20 { 50 } else { 1 },

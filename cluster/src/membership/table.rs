@@ -57,8 +57,8 @@ pub(super) struct Member {
     pub(super) unknown: Box<[u8]>,
     /// Present exactly while the claim is `Suspect`.
     pub(super) suspicion: Option<Box<Suspicion>>,
-    /// When a packet of exactly this boot last arrived here.
-    pub(super) heard_at: Option<Duration>,
+    /// When a packet of exactly this boot last arrived here whose sender saw the cluster just as this machine did.
+    pub(super) agreed_at: Option<Duration>,
     /// Since when the state is what it is.
     pub(super) since: Duration,
     /// Since when this boot is known.
@@ -198,7 +198,7 @@ impl Table {
             record,
             unknown: update.unknown.clone(),
             suspicion: None,
-            heard_at: None,
+            agreed_at: None,
             since: now,
             known_since: now,
             position_in_group: self.groups[group as usize].len(),
@@ -225,7 +225,7 @@ impl Table {
             member.record = record;
             member.unknown = update.unknown.clone();
             member.suspicion = None;
-            member.heard_at = None;
+            member.agreed_at = None;
             member.since = now;
             member.known_since = now;
         });

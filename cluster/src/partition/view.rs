@@ -27,9 +27,9 @@ pub struct Unreachable {
 /// One member's view of the cluster, without those that are down.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The deciding member itself, and those that it has heard from since the last change.
+    /// The deciding member itself, and those that it has heard from since the last change and that see the cluster as it does.
     pub reachable: Vec<Peer>,
-    /// Those that nobody accuses, but that it has not heard from since the last change: perhaps they are lost as well and merely not
+    /// Those that nobody accuses, but that have not agreed with it since the last change: perhaps they are lost as well and merely not
     /// found out yet.
     pub silent: Vec<Peer>,
     /// Those that joined after the first of the unreachable was lost. They have no vote: otherwise a process that was counted on one side

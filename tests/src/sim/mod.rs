@@ -18,4 +18,4 @@ pub mod world;
 pub use fault::Fault;
 pub use network::{Latency, Network};
 pub use scenario::{Outcome, Scenario};
-pub use world::{Broken, World, WorldConfig};
+pub use world::{Broken, World, WorldConfig, keep_majority};

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use treewarden_cluster::membership::{Config, Rng};
+use treewarden_cluster::membership::{Config, NodeId, Rng};
+use treewarden_cluster::partition::PartitionPolicy;
 
 use super::fault::Fault;
 use super::network::{Latency, Network};
 use super::truth::differences;
-use super::world::{World, WorldConfig};
+use super::world::{World, WorldConfig, keep_majority};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,6 +19,8 @@ const FORMING: Duration = Duration::from_secs(2);
 const SUFFERING: Duration = Duration::from_secs(12);
 /// Longest time from the heal until all views are true.
 const CONVERGING_MAX: Duration = Duration::from_secs(60);
+/// When everything is mended.
+const HEALED_AT: Duration = Duration::from_secs(1 + 2 + 12 + 7);
 /// For how long they then have to stay true.
 const CALM: Duration = Duration::from_secs(2);
 
@@ -153,19 +156,8 @@ impl Scenario {
     /// # Errors
     /// What went wrong, with the trace and the command that replays it.
     pub fn run(&self) -> Result<Outcome, String> {
-        let config = WorldConfig {
-            membership: Config::local(),
-            stable_after: SECOND * 2,
-            nodes: self.nodes,
-            seeds: 3.min(self.nodes),
-            check_every: 1,
-            trace: true,
-        };
-        let mut world = World::new(config, Network::new(self.latency), self.seed);
-        for (at, fault) in &self.faults {
-            world.schedule(*at, fault.clone());
-        }
-        let healed_at = SECOND + FORMING + SUFFERING + SECOND * 7;
+        let mut world = self.world(keep_majority);
+        let healed_at = HEALED_AT;
         world
             .run_until(healed_at)
             .map_err(|broken| self.report(&world, &broken.to_string()))?;
@@ -199,6 +191,45 @@ impl Scenario {
             fingerprint: world.fingerprint(),
             steps: world.steps(),
         })
+    }
+
+    /// Lets the history happen under another partition policy, up to the heal, and says when two members that were both up had each declared the
+    /// other down.
+    ///
+    /// # Errors
+    /// An invariant that did not hold, with the trace and the command that replays it.
+    pub fn two_majorities(
+        &self,
+        policy: fn(Duration, usize) -> Box<dyn PartitionPolicy>,
+    ) -> Result<Vec<(Duration, NodeId, NodeId)>, String> {
+        let mut world = self.world(policy);
+        world
+            .run_until(HEALED_AT)
+            .map_err(|broken| self.report(&world, &broken.to_string()))?;
+        Ok(std::mem::take(&mut world.two_majorities))
+    }
+
+    fn world(&self, policy: fn(Duration, usize) -> Box<dyn PartitionPolicy>) -> World {
+        let config = WorldConfig {
+            membership: Config::local(),
+            stable_after: SECOND * 2,
+            policy,
+            nodes: self.nodes,
+            seeds: 3.min(self.nodes),
+            check_every: 1,
+            trace: true,
+        };
+        let mut world = World::new(config, Network::new(self.latency), self.seed);
+        for (at, fault) in &self.faults {
+            world.schedule(*at, fault.clone());
+        }
+        world
+    }
+
+    /// How many nodes it has.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes
     }
 
     /// Everything is mended, and whoever is not gone for good runs.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use treewarden_cluster::membership::wire::Packet;
 use treewarden_cluster::membership::{
-    BootUid, Config, Event, Identity, Machine, Metadata, NodeId, NodeName, Rng, Transmit,
+    BootUid, Config, DownReason, Event, Identity, Machine, Metadata, NodeId, NodeName, Rng, State,
+    Transmit,
 };
 use treewarden_cluster::partition::{KeepMajority, OfTwo, PartitionPolicy};
 
@@ -19,6 +20,11 @@ use super::process::{Condition, Process};
 use super::trace::{Entry, Trace};
 use super::truth::Truth;
 
+/// The majority goes on, and of two nodes the older one: somebody has to, or a history of two would not end.
+pub fn keep_majority(stable_after: Duration, _nodes: usize) -> Box<dyn PartitionPolicy> {
+    Box::new(KeepMajority::new(stable_after).of_two(OfTwo::KeepOldest))
+}
+
 /// How a world begins.
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
@@ -26,6 +32,8 @@ pub struct WorldConfig {
     pub membership: Config,
     /// Patience of the partition policy.
     pub stable_after: Duration,
+    /// The partition policy of all machines, made from the patience and the number of nodes.
+    pub policy: fn(Duration, usize) -> Box<dyn PartitionPolicy>,
     /// How many nodes there can be; none runs at first.
     pub nodes: usize,
     /// The first so many nodes are everybody's seeds.
@@ -113,6 +121,8 @@ pub struct World {
     /// What is the case.
     pub truth: Truth,
     invariants: Vec<Box<dyn Invariant>>,
+    /// Who declared whom down while the other did the same to it, and when.
+    pub two_majorities: Vec<(Duration, NodeId, NodeId)>,
     steps: u64,
     fingerprint: u64,
     packets: u64,
@@ -148,6 +158,7 @@ impl World {
             trace: Trace::default(),
             truth: Truth::default(),
             invariants: invariants::all(),
+            two_majorities: Vec::new(),
             steps: 0,
             fingerprint: 0,
             packets: 0,
@@ -301,8 +312,7 @@ impl World {
             addr: self.processes[node].addr,
             metadata: Metadata::default(),
         };
-        let policy: Box<dyn PartitionPolicy> =
-            Box::new(KeepMajority::new(self.config.stable_after).of_two(OfTwo::KeepOldest));
+        let policy = (self.config.policy)(self.config.stable_after, self.config.nodes);
         let machine = Machine::new(
             self.now,
             self.config.membership.clone(),
@@ -465,6 +475,7 @@ impl World {
                 }
             }
         }
+        self.note_two_majorities(node, &events);
         for transmit in sent {
             self.send(node, transmit);
         }
@@ -472,6 +483,34 @@ impl World {
             self.react(node, event);
         }
         self.plan_wake(node);
+    }
+
+    /// Two members that are both up, of which each has the other down by the policy, and neither has anybody unreachable left to decide about, act
+    /// as two majorities.
+    fn note_two_majorities(&mut self, node: usize, events: &[Event]) {
+        let Some(me) = self.processes[node].alive() else {
+            return;
+        };
+        let decides = events.iter().any(|event| {
+            matches!(event, Event::MemberDown { reason: DownReason::Policy, decider, .. } if *decider == me.id().name)
+        });
+        let acts =
+            |member: &Machine| member.state() == State::Alive && member.unreachable_count() == 0;
+        if !decides || !acts(me) {
+            return;
+        }
+        let has_down = |holder: &Machine, other: &NodeId| {
+            holder
+                .member(&other.name)
+                .is_some_and(|row| row.id == *other && row.state == State::Down(DownReason::Policy))
+        };
+        let others = self.processes.iter().filter_map(|other| other.alive());
+        let both: Vec<_> = others
+            .filter(|other| acts(other))
+            .filter(|other| has_down(me, other.id()) && has_down(other, me.id()))
+            .map(|other| (self.now, me.id().clone(), other.id().clone()))
+            .collect();
+        self.two_majorities.extend(both);
     }
 
     fn send(&mut self, node: usize, transmit: Transmit) {

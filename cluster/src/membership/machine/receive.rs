@@ -139,11 +139,11 @@ impl Machine {
                 if !answers_by_itself(body) {
                     self.introduce_to(from, Some(slot));
                 }
-                self.note_contact(slot, sender);
+                self.note_contact(sender);
                 Some(slot)
             }
             State::Alive | State::Suspect => {
-                self.note_contact(slot, sender);
+                self.note_contact(sender);
                 Some(slot)
             }
         }
@@ -164,10 +164,7 @@ impl Machine {
         }
     }
 
-    fn note_contact(&mut self, slot: Slot, sender: &NodeId) {
-        if let Some(member) = self.table.get_mut(slot) {
-            member.heard_at = Some(self.now);
-        }
+    fn note_contact(&mut self, sender: &NodeId) {
         if self.contacts.note_first() {
             self.events.push_back(crate::membership::Event::Joined {
                 via: sender.clone(),

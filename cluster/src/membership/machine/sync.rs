@@ -67,10 +67,18 @@ impl Machine {
 
     /// A packet from a member shows whether its view differs; if so, and if it is time, an exchange begins.
     pub(super) fn compare_digests(&mut self, slot: Slot, digest: u32) {
-        if !matches!(self.life, Life::Up) || self.now < self.sync.next_at {
+        if !matches!(self.life, Life::Up) {
             return;
         }
-        if digest == self.digest() as u32 {
+        let agrees = digest == self.digest() as u32;
+        let now = self.now;
+        if agrees && let Some(member) = self.table.get_mut(slot) {
+            member.agreed_at = Some(now);
+        }
+        if now < self.sync.next_at {
+            return;
+        }
+        if agrees {
             self.sync.fresh = false;
             return;
         }

@@ -131,7 +131,7 @@ impl Machine {
             .filter(|slot| {
                 self.table
                     .get(*slot)
-                    .is_some_and(|member| member.heard_at < Some(self.unreachable_changed_at))
+                    .is_some_and(|member| member.agreed_at < Some(self.unreachable_changed_at))
             })
             .collect();
         self.rng.shuffle(&mut silent);
@@ -170,8 +170,8 @@ impl Machine {
         };
         for member in members(Group::Live) {
             let is_newcomer = first_lost_at.is_some_and(|lost_at| member.known_since > lost_at);
-            let was_heard = member.heard_at >= Some(self.unreachable_changed_at);
-            let kind = match (is_newcomer, was_heard) {
+            let agrees = member.agreed_at >= Some(self.unreachable_changed_at);
+            let kind = match (is_newcomer, agrees) {
                 (true, _) => &mut view.newcomers,
                 (false, true) => &mut view.reachable,
                 (false, false) => &mut view.silent,
