@@ -355,7 +355,9 @@ impl<M, T, F> RemoteAsk<'_, M, T, F> {
         self
     }
 
-    /// Sends `context` along; its deadline, if it has one, is the ask's as well.
+    /// Sends `context` along; its deadline, if it has one, is the ask's as well. Without this, an ask that is first polled in
+    /// a handler inherits the context of the message that is being handled, as [local asks](treewarden_runtime::Ask::context)
+    /// do.
     pub fn context(mut self, context: MessageContext) -> Self {
         self.deadline = self.deadline.or(context.deadline());
         self.context = Some(context);
@@ -383,7 +385,14 @@ where
     T: Send + 'static,
     F: FnOnce(Reply<T>) -> M + Send,
 {
-    async fn run(self) -> Result<T, RemoteAskError> {
+    async fn run(mut self) -> Result<T, RemoteAskError> {
+        // As a local ask does: what it is not given it inherits from the message whose handler asks.
+        if self.context.is_none()
+            && let Some(inherited) = MessageContext::inherited()
+        {
+            self.deadline = self.deadline.into_iter().chain(inherited.deadline()).min();
+            self.context = Some(inherited);
+        }
         let target = self.target;
         let peer = &*target.peer;
         let context = match (self.context, self.deadline) {

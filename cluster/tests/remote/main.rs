@@ -1,6 +1,7 @@
 //! What remote references promise, over real sockets on loopback. Each test's name is the promise.
 
 mod backpressure;
+mod context;
 mod delivery;
 mod handshake;
 mod large;
