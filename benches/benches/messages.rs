@@ -8,11 +8,14 @@
 )]
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
-use treewarden_runtime::{Actor, ActorRef, Context, Failure, Mailbox, Reply, SpawnOptions, System};
+use treewarden_runtime::{
+    Actor, ActorRef, Context, Criticality, Failure, Mailbox, MessageContext, Reply, Shedding,
+    SpawnOptions, System,
+};
 
 /// Messages in a batch; they fit into the mailbox.
 const BATCH: u64 = 512;
@@ -126,6 +129,49 @@ fn messages(criterion: &mut Criterion) {
                             .tell(CounterMsg::Add(number))
                             .await
                             .expect("the actor lives");
+                    }
+                    drained(&counter).await
+                })
+            });
+        });
+    }
+    group.finish();
+
+    // What travels with a message: nothing, or a deadline and a class; and what a mailbox that chooses costs.
+    let mut group = criterion.benchmark_group("context");
+    group.throughput(Throughput::Elements(BATCH));
+    let mailboxes = [
+        ("fifo", Mailbox::bounded(1024)),
+        (
+            "adaptive",
+            Mailbox::bounded(1024).shed(Shedding::adaptive()),
+        ),
+        ("fair", Mailbox::bounded(1024).fair_by(|_: &CounterMsg| 0)),
+    ];
+    for (name, mailbox) in mailboxes {
+        let counter = with_counter(&runtime, mailbox, |counter| async { counter });
+        group.bench_function(format!("{name}, none"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async {
+                    for number in 0..BATCH {
+                        counter
+                            .try_tell(CounterMsg::Add(number))
+                            .expect("there is room");
+                    }
+                    drained(&counter).await
+                })
+            });
+        });
+        group.bench_function(format!("{name}, deadline and class"), |bench| {
+            bench.iter(|| {
+                runtime.block_on(async {
+                    let context = MessageContext::new()
+                        .with_deadline(tokio::time::Instant::now() + Duration::from_secs(60))
+                        .with_criticality(Criticality::Default);
+                    for number in 0..BATCH {
+                        counter
+                            .try_tell_with(CounterMsg::Add(number), context.clone())
+                            .expect("there is room");
                     }
                     drained(&counter).await
                 })
