@@ -29,7 +29,7 @@ pub const LENGTH_BYTES: usize = 4;
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1024;
 
 /// What of a message or an answer goes into one frame, in bytes. Longer ones travel in fragments.
-pub const FRAGMENT_BYTES: usize = 64 * 1024;
+pub const FRAGMENT_BYTES: usize = 128 * 1024;
 
 /// Longest frame once both sides know each other, in bytes after the length: a fragment and what is around it.
 pub const FRAME_BYTES_MAX: usize = FRAGMENT_BYTES + 1024;

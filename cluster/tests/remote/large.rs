@@ -13,13 +13,13 @@ async fn long_messages_and_answers_arrive_whole_and_in_their_place() {
     let sending = [
         r.tell(Msg::Blob(vec![0; 5 * MIB])),
         r.tell(Msg::Note(2)),
-        r.tell(Msg::Blob(vec![0; 70_000])),
+        r.tell(Msg::Blob(vec![0; 140_000])),
         r.tell(Msg::Note(3)),
     ];
     for told in sending {
         soon(told).await.unwrap();
     }
-    let expected = vec![1, 5 * MIB as u64, 2, 70_000, 3];
+    let expected = vec![1, 5 * MIB as u64, 2, 140_000, 3];
     assert_eq!(soon(r.ask(Msg::Noted)).await, Ok(expected));
 
     let text: String = ('a'..='z').cycle().take(3 * MIB).collect();

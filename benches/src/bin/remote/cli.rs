@@ -1,0 +1,77 @@
+//! What is asked for.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::systems::System;
+
+pub(crate) const HELP: &str = "\
+remote: messages between two processes on loopback
+
+  --rounds N         how often everything is measured, 1 to 100 (default 5)
+  --quick            3 rounds, shorter ones
+  --only WORKLOAD    tell, ask-1, ask-64 or ask-beside-large
+  --json FILE        writes the figures there as well";
+
+pub(crate) enum Request {
+    Help,
+    /// The other process of a measurement.
+    Serve(System),
+    Measure(Plan),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) rounds: u32,
+    pub(crate) quick: bool,
+    pub(crate) only: Option<String>,
+    pub(crate) json: Option<PathBuf>,
+}
+
+pub(crate) const WORKLOADS: [&str; 4] = ["tell", "ask-1", "ask-64", "ask-beside-large"];
+
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, String> {
+    let mut plan = Plan {
+        rounds: 5,
+        quick: false,
+        only: None,
+        json: None,
+    };
+    let mut args = lexopt::Parser::from_args(args);
+    let said = |error: lexopt::Error| error.to_string();
+    while let Some(arg) = args.next().map_err(said)? {
+        match arg {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("rounds") => plan.rounds = args.value().and_then(|n| n.parse()).map_err(said)?,
+            Long("quick") => {
+                plan.quick = true;
+                plan.rounds = 3;
+            }
+            Long("only") => {
+                let only = args.value().and_then(|name| name.string()).map_err(said)?;
+                if !WORKLOADS.contains(&&*only) {
+                    let all = WORKLOADS.join(", ");
+                    return Err(format!("there is no workload {only:?}; there are: {all}"));
+                }
+                plan.only = Some(only);
+            }
+            Long("json") => plan.json = Some(args.value().map_err(said)?.into()),
+            Long("serve") => {
+                let name = args.value().and_then(|name| name.string()).map_err(said)?;
+                return System::by_name(&name)
+                    .map(Request::Serve)
+                    .ok_or_else(|| format!("there is no system {name:?}"));
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    if !(1..=100).contains(&plan.rounds) {
+        return Err(format!(
+            "--rounds is {}; it has to lie between 1 and 100",
+            plan.rounds
+        ));
+    }
+    Ok(Request::Measure(plan))
+}
