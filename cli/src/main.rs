@@ -6,9 +6,11 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use lexopt::prelude::*;
 use treewarden_cli::certs::{self, CertsError, Plan};
+use treewarden_cli::member::{self, MemberError};
+use treewarden_cluster::agent::{Preset, seeds_from_env};
 
 const HELP: &str = "\
-treewarden: certificates and keys for a cluster
+treewarden: certificates and keys for a cluster, and a member that says what it sees
 
   treewarden certs DIR --nodes A,B,C [--cluster NAME] [--days N]
 
@@ -19,6 +21,21 @@ treewarden: certificates and keys for a cluster
     --nodes A,B,C    names of nodes: 1 to 64 letters, digits and -._~ each
     --cluster NAME   the cluster that they belong to (default: that of DIR, or \"dev\")
     --days N         how long the certificates are valid, 1 to 3650 (default 365)
+
+  treewarden member --node NAME --bind ADDR (--key FILE | --plaintext) [--seed SEED]...
+
+    Is a member of a cluster and prints what it sees of it, one JSON object a line. Leaves on SIGINT and SIGTERM.
+
+    --node NAME      its name in the cluster
+    --bind ADDR      where it receives, as 10.0.0.1:7946
+    --advertise ADDR where others reach it (default: as bound)
+    --seed SEED      where others may be: ADDR, HOST:PORT (all addresses of the name) or file:PATH (a list that is
+                     read again and again); several are separated by commas. Those in the environment variable
+                     TREEWARDEN_JOIN are tried too
+    --key FILE       the key of the gossip, as certs writes it
+    --plaintext      no key: for loopback and networks that protect by themselves
+    --cluster NAME   the cluster's name (default \"dev\")
+    --preset NAME    timing for local, lan or wan (default lan)
 ";
 
 /// Longest validity, in days.
@@ -42,6 +59,10 @@ fn main() -> ExitCode {
             eprintln!("treewarden: {error}");
             ExitCode::FAILURE
         }
+        Err(Trouble::Member(error)) => {
+            eprintln!("treewarden: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -50,6 +71,7 @@ enum Trouble {
     Usage(String),
     Refused(CertsError),
     Failed(CertsError),
+    Member(MemberError),
 }
 
 impl From<lexopt::Error> for Trouble {
@@ -62,8 +84,9 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<String, Trouble> {
     let mut args = lexopt::Parser::from_args(args);
     match args.next()? {
         Some(Value(command)) if command == "certs" => make_certs(args),
+        Some(Value(command)) if command == "member" => run_member(args),
         Some(Value(command)) => Err(Trouble::Usage(format!(
-            "there is no command {command:?}; there is: certs"
+            "there is no command {command:?}; there are: certs, member"
         ))),
         Some(Short('h') | Long("help")) => Ok(HELP.to_owned()),
         Some(other) => Err(other.unexpected().into()),
@@ -117,4 +140,55 @@ fn make_certs(mut args: lexopt::Parser) -> Result<String, Trouble> {
             .collect(),
     };
     Ok(said)
+}
+
+fn run_member(mut args: lexopt::Parser) -> Result<String, Trouble> {
+    let usage = |what: &str| Trouble::Usage(what.to_owned());
+    let (mut node, mut bind, mut advertise, mut key) = (None, None, None, None);
+    let (mut plaintext, mut cluster, mut preset) = (false, "dev".to_owned(), Preset::Lan);
+    let mut seeds = seeds_from_env("TREEWARDEN_JOIN")
+        .map_err(|error| Trouble::Usage(format!("TREEWARDEN_JOIN: {error}")))?;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(HELP.to_owned()),
+            Long("node") => node = Some(args.value()?.string()?),
+            Long("bind") => bind = Some(args.value()?.parse()?),
+            Long("advertise") => advertise = Some(args.value()?.parse()?),
+            Long("seed") => {
+                for seed in args.value()?.string()?.split(',') {
+                    let seed = seed.parse();
+                    seeds.push(seed.map_err(|error| Trouble::Usage(format!("{error}")))?);
+                }
+            }
+            Long("key") => key = Some(PathBuf::from(args.value()?)),
+            Long("plaintext") => plaintext = true,
+            Long("cluster") => cluster = args.value()?.string()?,
+            Long("preset") => {
+                preset = match args.value()?.string()?.as_str() {
+                    "local" => Preset::Local,
+                    "lan" => Preset::Lan,
+                    "wan" => Preset::Wan,
+                    other => {
+                        let what = format!("--preset is local, lan or wan, not {other:?}");
+                        return Err(Trouble::Usage(what));
+                    }
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if plaintext == key.is_some() {
+        return Err(usage("member needs either --key or --plaintext"));
+    }
+    let plan = member::Plan {
+        node: node.ok_or_else(|| usage("member needs --node"))?,
+        cluster,
+        bind: bind.ok_or_else(|| usage("member needs --bind"))?,
+        advertise,
+        seeds,
+        key,
+        preset,
+    };
+    member::run(plan, &mut std::io::stdout().lock()).map_err(Trouble::Member)?;
+    Ok(String::new())
 }

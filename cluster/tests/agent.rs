@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use treewarden_cluster::agent::{
     Agent, AgentConfig, AgentError, AgentHandle, CallError, DatagramTransport, Events, Preset,
-    Security, Seed,
+    ResolveFuture, Resolver, Security, Seed,
 };
 use treewarden_cluster::datagram::Key;
 use treewarden_cluster::membership::{CommandError, DownReason, Event, Metadata, NodeName, State};
@@ -338,6 +339,51 @@ async fn a_seed_can_be_a_name() {
     named.seeds = vec![format!("localhost:{}", a.addr().port()).parse().unwrap()];
     let b = start(named).await;
     until("they know each other", || alive(&a) == 1 && alive(&b) == 1).await;
+}
+
+/// A name whose addresses change, as those of a headless service do.
+#[derive(Debug, Default)]
+struct Headless(Mutex<Vec<SocketAddr>>);
+
+impl Resolver for Headless {
+    fn resolve<'r>(&'r self, host_and_port: &'r str) -> ResolveFuture<'r> {
+        Box::pin(async move {
+            assert_eq!(host_and_port, "nodes.svc:7946");
+            match self.0.lock().unwrap().clone() {
+                addrs if addrs.is_empty() => Err(io::ErrorKind::NotFound.into()),
+                addrs => Ok(addrs),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_many_addresses_is_resolved_until_one_answers() {
+    let service = Arc::new(Headless::default());
+    let mut named = config("b", &[]);
+    named.seeds = vec!["nodes.svc:7946".parse().unwrap()];
+    named.resolver = service.clone();
+    named.resolve_interval = Duration::from_millis(100);
+    let b = start(named).await;
+    until_counted("an unknown name", &b, |stats| stats.seeds_failed).await;
+    let a = start(config("a", &[])).await;
+    let gone = UdpSocket::bind(any_port()).await.unwrap();
+    *service.0.lock().unwrap() = vec![gone.local_addr().unwrap(), b.addr(), a.addr()];
+    until("they know each other", || alive(&a) == 1 && alive(&b) == 1).await;
+}
+
+#[tokio::test]
+async fn a_file_of_seeds_is_read_again_when_it_changes() {
+    let path = std::env::temp_dir().join(format!("treewarden-agent-seeds-{}", std::process::id()));
+    let mut by_file = config("b", &[]);
+    by_file.seeds = vec![Seed::File(path.clone())];
+    by_file.resolve_interval = Duration::from_millis(100);
+    let b = start(by_file).await;
+    until_counted("a missing file", &b, |stats| stats.seeds_failed).await;
+    let a = start(config("a", &[])).await;
+    std::fs::write(&path, format!("# written late\n{}\n", a.addr())).unwrap();
+    until("they know each other", || alive(&a) == 1 && alive(&b) == 1).await;
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::seeds::Seed;
+use super::seeds::{Resolver, Seed, SystemResolver};
 use crate::datagram::{Key, Keyring};
 use crate::membership::{Config, Metadata};
 use crate::partition::{KeepMajority, Lease, PartitionPolicy};
@@ -72,8 +72,10 @@ pub struct AgentConfig {
     pub advertise: Option<SocketAddr>,
     /// Where the cluster may be found.
     pub seeds: Vec<Seed>,
-    /// How often names among the seeds are resolved anew.
+    /// How often names among the seeds are resolved, and files of seeds read, anew. At least 100 ms.
     pub resolve_interval: Duration,
+    /// What resolves names among the seeds; by default the operating system.
+    pub resolver: Arc<dyn Resolver>,
     /// How datagrams are protected.
     pub security: Security,
     /// Timing and bounds. `packet_bytes_max` is the size of a sealed datagram.
@@ -102,6 +104,7 @@ impl AgentConfig {
             advertise: None,
             seeds: Vec::new(),
             resolve_interval: Duration::from_secs(15),
+            resolver: Arc::new(SystemResolver),
             security: Security::Keyring(Keyring::new(key)),
             membership: preset.membership(),
             policy: Box::new(KeepMajority::new(preset.stable_after())),

@@ -39,6 +39,9 @@ pub struct AgentStats {
     pub send_errors: u64,
     /// Errors while receiving.
     pub receive_errors: u64,
+    /// Names among the seeds that could not be resolved, files of seeds that could not be read, and texts in them that are no seeds. Each
+    /// look at them counts anew.
+    pub seeds_failed: u64,
 }
 
 /// Speaks to a running agent. Cheap to clone. When the last one is dropped the agent ends without leaving.

@@ -29,7 +29,7 @@ use crate::membership::{BootUid, Identity, Machine, NodeId, NodeName};
 pub use config::{AgentConfig, Preset, Rejoin, Security};
 pub use error::{AgentError, CallError};
 pub use handle::{AgentHandle, AgentStats, Events};
-pub use seeds::{Seed, SeedError, seeds_from_env};
+pub use seeds::{ResolveFuture, Resolver, Seed, SeedError, SystemResolver, seeds_from_env};
 pub use transport::DatagramTransport;
 
 /// Commands that wait for the task before callers have to.
@@ -115,14 +115,15 @@ impl Agent {
 
         let (commands, inbox) = mpsc::channel(COMMANDS_WAITING_MAX);
         let (events, _) = broadcast::channel(config.events_waiting_max.max(1));
-        let hosts: Vec<String> = config
+        let changing: Vec<Seed> = config
             .seeds
             .into_iter()
-            .filter_map(Seed::into_host)
+            .filter(|seed| seed.addr().is_none())
             .collect();
-        if !hosts.is_empty() {
-            tokio::spawn(seeds::resolve_again_and_again(
-                hosts,
+        if !changing.is_empty() {
+            tokio::spawn(seeds::look_again_and_again(
+                changing,
+                config.resolver,
                 config.resolve_interval,
                 commands.downgrade(),
             ));

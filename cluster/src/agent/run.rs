@@ -12,6 +12,7 @@ use super::error::CallError;
 use super::fresh_boot;
 use super::handle::{AgentStats, SharedView, lock};
 use super::lease::LeaseDesk;
+use super::seeds::Found;
 use super::transport::DatagramTransport;
 use crate::datagram::{Courier, Key, KeyError, Keyring, Opened};
 use crate::membership::{DownReason, Event, Machine, Metadata, NodeName};
@@ -39,7 +40,7 @@ pub(super) enum Command {
     UseKey(Key, Answer),
     RemoveKey(Key, Answer),
     Stats(oneshot::Sender<AgentStats>),
-    Seeds(Vec<SocketAddr>),
+    Seeds(Found),
     Lease(u64, LeaseAnswer),
 }
 
@@ -316,8 +317,9 @@ impl<T: DatagramTransport> Shell<T> {
                 });
             }
             Command::Lease(number, answer) => self.machine.handle_lease(now, number, answer),
-            Command::Seeds(addrs) => {
-                let _ = self.machine.join(now, &addrs); // refused while it is down; the addresses are kept
+            Command::Seeds(found) => {
+                self.stats.seeds_failed += found.failed;
+                let _ = self.machine.join(now, &found.addrs); // refused while it is down; the addresses are kept
             }
         }
     }
