@@ -3,6 +3,7 @@
 //! The tests are in `tests/`; here is what several of them use.
 #![forbid(unsafe_code)]
 
+pub mod fuzzing;
 pub mod netns;
 pub mod processes;
 pub mod scratch;
