@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetterReason, monitor::SlotGuard, scope};
+use crate::{dead_letter::DeadLetterReason, monitor::SlotGuard, receipt::Receipt, scope};
 
 /// A message and its context. No context costs one null word.
 pub(crate) struct Envelope<M> {
@@ -53,6 +53,8 @@ pub struct MessageContext {
     attempt: u32,
     request_id: Option<NonZeroU64>,
     trace_parent: Option<Arc<str>>,
+    /// Is told what became of the message.
+    receipt: Option<Receipt>,
     /// Set on monitor messages alone: gives the reserved slot free when the message leaves the queue.
     pub(crate) slot: Option<SlotGuard>,
     /// Set by a mailbox that gave the message up: it is discarded when it is taken out.
@@ -107,6 +109,19 @@ impl MessageContext {
         self
     }
 
+    /// The same context with somebody who is told what becomes of the message. An earlier one is told that it was not handled.
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = Some(receipt);
+        self
+    }
+
+    /// Tells the receipt, if there is one and it was not told yet, what became of the message.
+    pub(crate) fn settle(&self, handled: bool) {
+        if let Some(receipt) = &self.receipt {
+            receipt.settle(handled);
+        }
+    }
+
     /// What an ask made at this point would inherit: the context of the message whose handler is polled on this thread. `None`
     /// outside a handler, and in that of a message without a context. For those who pass a request on by other means than
     /// an ask.
@@ -141,7 +156,7 @@ impl MessageContext {
 }
 
 impl Clone for MessageContext {
-    /// What is said of the message; a reserved slot stays with the message itself.
+    /// What is said of the message; a reserved slot and a receipt stay with the message itself.
     fn clone(&self) -> Self {
         Self {
             deadline: self.deadline,
@@ -149,6 +164,7 @@ impl Clone for MessageContext {
             attempt: self.attempt,
             request_id: self.request_id,
             trace_parent: self.trace_parent.clone(),
+            receipt: None,
             slot: None,
             sentence: None,
         }

@@ -34,6 +34,7 @@ mod idle;
 mod mailbox;
 mod monitor;
 mod panics;
+mod receipt;
 mod recipient;
 mod reference;
 mod registry;
@@ -59,6 +60,7 @@ pub use mailbox::{
 };
 pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
 pub use panics::record_panic_locations;
+pub use receipt::Receipt;
 pub use recipient::{Recipient, RecipientTell};
 pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};

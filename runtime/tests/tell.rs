@@ -10,7 +10,7 @@ use futures_util::poll;
 use tokio::sync::Notify;
 use treewarden_runtime::{
     Actor, ActorRef, Context, DeadLetterReason, Failure, Mailbox, MessageContext, Overflow,
-    SpawnOptions, System, TellError,
+    Receipt, SpawnOptions, System, TellError,
 };
 
 /// A puppet with this mailbox, suspended in a handler, so that its queue fills up.
@@ -306,4 +306,55 @@ async fn an_actor_that_is_slow_gives_way_after_each_message() {
     });
     let handled = asking.await.unwrap();
     assert!(handled <= 15, "{handled} went before three answers");
+}
+
+#[tokio::test]
+async fn a_receipt_is_told_whether_its_message_was_handled() {
+    struct Picky;
+
+    impl Actor for Picky {
+        type Msg = u64;
+        type Error = Failure;
+
+        async fn handle(&mut self, n: u64, cx: &mut Context<Self>) -> Result<(), Failure> {
+            match n {
+                0 => Ok(()),
+                1 => Err(Failure::msg("not this one")),
+                2 => panic!("nor this one"),
+                _ => {
+                    cx.stop();
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// What the receipts of these messages are told, in order of the messages.
+    async fn told(messages: &[u64]) -> Vec<bool> {
+        let actor = System::new("test").spawn(Picky);
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        for (place, message) in messages.iter().enumerate() {
+            let told = told.clone();
+            let receipt = Receipt::new(move |handled| {
+                let _ = told.send((place, handled));
+            });
+            let context = MessageContext::new().with_receipt(receipt);
+            let _ = actor.try_tell_with(*message, context);
+        }
+        drop(told);
+        let mut all = Vec::new();
+        while let Some(one) = heard.recv().await {
+            all.push(one);
+        }
+        all.sort_unstable();
+        all.into_iter().map(|(_, handled)| handled).collect()
+    }
+
+    for (messages, expected) in [
+        (&[0, 1, 0][..], &[true, false, false][..]),
+        (&[0, 2, 0], &[true, false, false]),
+        (&[0, 9, 0], &[true, true, false]),
+    ] {
+        assert_eq!(told(messages).await, expected, "{messages:?}");
+    }
 }

@@ -15,6 +15,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -111,14 +112,37 @@ impl<M: RemoteMessage> Inbound for Channel<M> {
         let bytes = payload.len();
         shared.state.locked().credit.receive(bytes)?;
 
+        let now = Instant::now();
+        let receipt = match context.and_then(|context| context.delivery) {
+            None => None,
+            Some(attempt) => {
+                let left_us = context.and_then(|context| context.remaining_us);
+                let deadline = now + Duration::from_micros(left_us.unwrap_or(0));
+                match shared.answering.receive(attempt, deadline) {
+                    Some(receipt) => Some(receipt),
+                    None => {
+                        shared.taken(bytes);
+                        return Ok(None);
+                    }
+                }
+            }
+        };
         let Some(message) = shared.decode(payload) else {
             shared.refused(sequence, Nack::Undecodable);
             shared.taken(bytes);
             return Ok(None);
         };
+        let has_receipt = receipt.is_some();
+        let context = context.map(|context| {
+            let context = context_from_wire(context, now);
+            match receipt {
+                Some(receipt) => context.with_receipt(receipt),
+                None => context,
+            }
+        });
         let waiting = Waiting {
             message,
-            context: context.map(|context| context_from_wire(context, Instant::now())),
+            context,
             sequence,
             bytes,
         };
@@ -129,8 +153,13 @@ impl<M: RemoteMessage> Inbound for Channel<M> {
         }
         // Nobody else can start a forwarder: there is one reader.
         drop(state);
-        let Some(waiting) = shared.try_tell(waiting) else {
-            return Ok(None);
+        // A receipt goes into the mailbox with its message or not at all, so that message is not tried first.
+        let waiting = match has_receipt {
+            true => waiting,
+            false => match shared.try_tell(waiting) {
+                Some(waiting) => waiting,
+                None => return Ok(None),
+            },
         };
         let mut state = shared.state.locked();
         state.backlog.push_back(waiting);

@@ -33,6 +33,8 @@ pub enum LinkCount {
     MessagesRefused,
     /// Messages that had arrived, and waited for room in the mailbox when their link ended.
     MessagesDiscarded,
+    /// Attempts at an acknowledged message that arrived when it was in the mailbox or had been handled.
+    DuplicatesDropped,
     /// Answers that came after their ask had ended.
     RepliesLate,
     /// Answers of actors here that could not be sent back: the link had ended, or they were too long or too many.
@@ -41,7 +43,7 @@ pub enum LinkCount {
 
 impl LinkCount {
     /// Every counter.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::LinksDialed,
         Self::LinksAccepted,
         Self::DialsFailed,
@@ -53,6 +55,7 @@ impl LinkCount {
         Self::MessagesUndecodable,
         Self::MessagesRefused,
         Self::MessagesDiscarded,
+        Self::DuplicatesDropped,
         Self::RepliesLate,
         Self::RepliesUnsent,
     ];
@@ -71,6 +74,7 @@ impl LinkCount {
             Self::MessagesUndecodable => "messages_undecodable",
             Self::MessagesRefused => "messages_refused",
             Self::MessagesDiscarded => "messages_discarded",
+            Self::DuplicatesDropped => "duplicates_dropped",
             Self::RepliesLate => "replies_late",
             Self::RepliesUnsent => "replies_unsent",
         }

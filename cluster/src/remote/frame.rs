@@ -270,6 +270,16 @@ pub enum Refusal {
     WrongCertificate,
 }
 
+impl OpenRefusal {
+    /// Whether it can be otherwise a moment later.
+    pub(crate) fn may_pass(self) -> bool {
+        match self {
+            Self::UnknownTarget => true,
+            Self::WrongType | Self::WrongVersion { .. } => false,
+        }
+    }
+}
+
 impl Refusal {
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; 10] = [
@@ -394,6 +404,17 @@ pub struct WireContext<'a> {
     pub request_id: u64,
     /// W3C `traceparent`.
     pub trace_parent: Option<&'a str>,
+    /// The message is to be acknowledged.
+    pub delivery: Option<WireDelivery>,
+}
+
+/// An attempt at a message that is sent until it is acknowledged. The acknowledgement is an empty [`Frame::Reply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireDelivery {
+    /// The same for all attempts; unique among the deliveries of the sending boot.
+    pub delivery: u64,
+    /// Under which number this attempt is answered.
+    pub number: u64,
 }
 
 /// An end of an actor.

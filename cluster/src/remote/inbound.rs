@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use tokio::{
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use treewarden_runtime::{
-    AskError, Monitor, MonitorEvent,
+    AskError, Monitor, MonitorEvent, Receipt,
     wire::{ReplyPort, ReplySink, ReplySource},
 };
 
@@ -24,21 +24,29 @@ use super::{
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
     credit::Window,
+    deliveries::{Attempt, Deliveries},
     error::LinkError,
     exposed::Exposures,
-    frame::{Decoder, FRAGMENT_BYTES, FRAME_BYTES_MAX, Frame, NoAnswer, WireContext, WireExit},
+    frame::{
+        Decoder, FRAGMENT_BYTES, FRAME_BYTES_MAX, Frame, NoAnswer, WireContext, WireDelivery,
+        WireExit,
+    },
     handshake::Greeted,
     large::{LargeIn, LargeKey},
     message::error_to_wire,
     pipe::{self, Pipe, StopReceiver},
+    sync_ext::MutexExt,
 };
-use crate::transport::Reader;
+use crate::{membership::NodeId, transport::Reader};
 
 /// What goes back on an inbound link. Channels, forwarders and replies hold it.
 pub(crate) struct Answering {
     myself: Weak<Self>,
     pipe: Arc<Pipe>,
+    /// Whose link it is.
+    caller: NodeId,
     counters: Arc<LinkCounters>,
+    deliveries: Arc<Mutex<Deliveries<Awaited>>>,
     window: Window,
     /// The longest answer that the other side reads, in bytes.
     answer_bytes_max: usize,
@@ -52,14 +60,17 @@ const ANSWERS_PILE_MAX: usize = 16;
 impl Answering {
     fn new(
         pipe: Arc<Pipe>,
-        counters: Arc<LinkCounters>,
-        config: &LinkConfig,
+        caller: NodeId,
+        household: &Household<'_>,
         message_bytes_max: usize,
     ) -> Arc<Self> {
+        let config = household.config;
         Arc::new_cyclic(|myself| Self {
             myself: myself.clone(),
             pipe,
-            counters,
+            caller,
+            counters: household.counters.clone(),
+            deliveries: household.deliveries.clone(),
             window: config.window,
             answer_bytes_max: message_bytes_max,
             queue_bytes_max: config.queue_bytes_max.max(config.message_bytes_max)
@@ -118,6 +129,59 @@ impl Answering {
     }
 }
 
+impl Answering {
+    /// An attempt at a delivery arrived. Returns the receipt for its message, if that is to be handed to the mailbox.
+    pub(crate) fn receive(&self, attempt: WireDelivery, deadline: Instant) -> Option<Receipt> {
+        let WireDelivery { delivery, number } = attempt;
+        let awaited = Awaited {
+            answering: self.myself.clone(),
+            number,
+        };
+        let now = Instant::now();
+        let arrived =
+            self.deliveries
+                .locked()
+                .arrive(now, &self.caller, delivery, deadline, awaited);
+        match arrived {
+            Attempt::Fresh => {
+                let (deliveries, caller) = (self.deliveries.clone(), self.caller.clone());
+                return Some(Receipt::new(move |handled| {
+                    let now = Instant::now();
+                    let awaited = deliveries.locked().settle(now, &caller, delivery, handled);
+                    if let Some(awaited) = awaited {
+                        awaited.tell(handled);
+                    }
+                }));
+            }
+            Attempt::InHands => self.counters.add(LinkCount::DuplicatesDropped, 1),
+            Attempt::Handled => {
+                self.counters.add(LinkCount::DuplicatesDropped, 1);
+                self.acknowledge(number, true);
+            }
+            Attempt::Refused => {
+                self.pipe.push(&Frame::ReplyError {
+                    number,
+                    error: NoAnswer::Refused,
+                });
+            }
+        }
+        None
+    }
+
+    fn acknowledge(&self, number: u64, handled: bool) {
+        self.pipe.push(&match handled {
+            true => Frame::Reply {
+                number,
+                payload: &[],
+            },
+            false => Frame::ReplyError {
+                number,
+                error: NoAnswer::NoReply,
+            },
+        });
+    }
+}
+
 impl ReplyPort for Answering {
     fn export(&self, sink: ReplySink) -> u64 {
         // Nothing is encoded through this port; whoever tries hears it.
@@ -135,24 +199,46 @@ impl ReplyPort for Answering {
     }
 }
 
+/// What all links of a node share.
+pub(crate) struct Household<'h> {
+    pub(crate) exposures: &'h Exposures,
+    pub(crate) config: &'h LinkConfig,
+    pub(crate) counters: &'h Arc<LinkCounters>,
+    pub(crate) deliveries: &'h Arc<Mutex<Deliveries<Awaited>>>,
+}
+
+/// Where an attempt at a delivery waits for its acknowledgement: on which link, and under which number.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    answering: Weak<Answering>,
+    number: u64,
+}
+
+impl Awaited {
+    fn tell(&self, handled: bool) {
+        if let Some(answering) = self.answering.upgrade() {
+            answering.acknowledge(self.number, handled);
+        }
+    }
+}
+
 /// Serves a link until it ends, and says why it did. When this returns, nothing of the link is at work any more.
 pub(crate) async fn serve(
     greeted: Greeted,
-    exposures: &Exposures,
-    config: &LinkConfig,
-    counters: &Arc<LinkCounters>,
+    household: &Household<'_>,
+    caller: &NodeId,
     stop: &mut StopReceiver,
 ) -> LinkError {
     let pipe = Arc::new(Pipe::default());
     let mut link = InboundLink {
         answering: Answering::new(
             pipe.clone(),
-            counters.clone(),
-            config,
+            caller.clone(),
+            household,
             greeted.message_bytes_max,
         ),
-        exposures,
-        config,
+        exposures: household.exposures,
+        config: household.config,
         channels: HashMap::new(),
         messages: LargeIn::new(),
         monitors: HashMap::new(),
@@ -163,7 +249,15 @@ pub(crate) async fn serve(
             Err(why) => why,
         }
     };
-    let why = pipe::run(&pipe, greeted.writer, config, || {}, stop, reading).await;
+    let why = pipe::run(
+        &pipe,
+        greeted.writer,
+        household.config,
+        || {},
+        stop,
+        reading,
+    )
+    .await;
     pipe.end();
     link.tasks.shutdown().await;
     why

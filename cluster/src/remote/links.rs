@@ -29,13 +29,14 @@ use super::{
     auth::LinkKeys,
     config::{LinkConfig, LinkConfigError},
     counters::{LinkCount, LinkCounters},
+    deliveries::Deliveries,
     dial::{drive, note_end},
     directory::{Directory, Location},
     error::{ExposeError, LinkError},
     exposed::Exposures,
     frame::{self, Frame, Refusal},
     handshake::{self, Caller, Greeted, Local},
-    inbound,
+    inbound::{self, Awaited, Household},
     lane::Lane,
     message::RemoteMessage,
     peer::{Peer, TargetKey},
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     peers: Mutex<HashMap<(NodeId, Lane), Arc<Peer>>>,
     callers: Mutex<HashMap<(NodeId, Lane), Served>>,
     next_link: AtomicU64,
+    next_delivery: AtomicU64,
+    deliveries: Arc<Mutex<Deliveries<Awaited>>>,
     handshakes: Arc<Semaphore>,
     closed: AtomicBool,
     stop: StopSender,
@@ -133,6 +136,8 @@ impl Links {
             peers: Mutex::default(),
             callers: Mutex::default(),
             next_link: AtomicU64::new(1),
+            next_delivery: AtomicU64::new(1),
+            deliveries: Arc::default(),
             closed: AtomicBool::new(false),
             stop: watch::Sender::new(None),
             runtime: Handle::current(),
@@ -346,6 +351,10 @@ impl Shared {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
 
+    pub(crate) fn next_delivery(&self) -> u64 {
+        self.next_delivery.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn spawn_dial(self: &Arc<Self>, peer: Arc<Peer>, pause: Duration) {
         self.spawn(drive(peer, self.clone(), pause));
     }
@@ -500,9 +509,13 @@ async fn serve(shared: &Arc<Shared>, greeted: Greeted, caller: Caller) {
     shared.counters.add(LinkCount::LinksAccepted, 1);
     let why = inbound::serve(
         greeted,
-        &shared.exposures,
-        &shared.config,
-        &shared.counters,
+        &Household {
+            exposures: &shared.exposures,
+            config: &shared.config,
+            counters: &shared.counters,
+            deliveries: &shared.deliveries,
+        },
+        &caller.id,
         &mut told_to_stop,
     )
     .await;

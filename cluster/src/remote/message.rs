@@ -19,7 +19,7 @@ use treewarden_runtime::{
 
 use super::{
     error::RemoteAskError,
-    frame::{NoAnswer, WireContext},
+    frame::{NoAnswer, WireContext, WireDelivery},
     sync_ext::MutexExt,
 };
 
@@ -55,8 +55,10 @@ pub trait RemoteMessage: Serialize + DeserializeOwned + Send + 'static {
 /// A message as bytes, with what is to be known when it is sent.
 pub(crate) struct Outgoing {
     pub(crate) payload: Vec<u8>,
-    pub(crate) context: Option<MessageContext>,
+    pub(crate) context: Option<Box<MessageContext>>,
     pub(crate) replies: Vec<Exported>,
+    /// It is to be acknowledged.
+    pub(crate) delivery: Option<WireDelivery>,
 }
 
 /// A reply that leaves this node inside a message.
@@ -76,6 +78,13 @@ pub(crate) struct Sink {
 pub(crate) type Note = Arc<OnceLock<RemoteAskError>>;
 
 impl Sink {
+    pub(crate) fn new(sink: ReplySink, note: Note) -> Self {
+        Self {
+            sink: Some(sink),
+            note: Some(note),
+        }
+    }
+
     pub(crate) fn answer(mut self, answer: Result<Vec<u8>, AskError>) {
         if let Some(sink) = self.sink.take() {
             sink(answer);
@@ -168,8 +177,9 @@ pub(crate) fn encode<M: RemoteMessage>(
             message,
             Outgoing {
                 payload,
-                context,
+                context: context.map(Box::new),
                 replies,
+                delivery: None,
             },
         )),
         Err(error) => {
@@ -265,6 +275,7 @@ pub(crate) fn context_to_wire(context: &MessageContext, now: Instant) -> WireCon
         trace_parent: context
             .trace_parent()
             .filter(|parent| parent.len() <= TRACE_PARENT_BYTES_MAX),
+        delivery: None,
     }
 }
 

@@ -7,10 +7,10 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `reference`, `monitor`, `message` | what users hold |
+//! | `reference`, `acknowledged`, `monitor`, `message` | what users hold |
 //! | `links`, `exposed`, `directory` | what a node has: links, names, and the seam to membership |
 //! | `peer`, `place`, `dial` | the dialing side of a link: channels, asks in flight, the connection |
-//! | `inbound`, `channel` | the accepting side: mailboxes, backlogs, answers |
+//! | `inbound`, `channel`, `deliveries` | the accepting side: mailboxes, backlogs, answers, what was handled already |
 //! | `frame`, `auth`, `handshake` | what goes over the wire; `frame` and `auth` are pure |
 //! | `credit` | how much may be on its way; pure |
 //! | `outbox`, `large`, `pipe` | frames that wait to be written, long messages in fragments, and the writer |
@@ -30,13 +30,15 @@
 //! Encrypt: that is the [transport](crate::transport)'s work. The handshake proves that both ends have the key of the cluster, and under
 //! TLS that each has a certificate for the node that it says to be.
 //!
-//! Messages are not acknowledged, not stored and not sent again.
+//! Messages are not stored. They are sent again only by [`RemoteRef::deliver`], until they are acknowledged or their deadline passes.
 
+mod acknowledged;
 mod auth;
 mod channel;
 mod config;
 mod counters;
 mod credit;
+mod deliveries;
 mod dial;
 mod directory;
 mod error;
@@ -56,6 +58,7 @@ mod place;
 mod reference;
 mod sync_ext;
 
+pub use acknowledged::{DeliveryError, RemoteDelivery};
 pub use auth::{KEY_BYTES, LinkKeys};
 pub use config::{LinkConfig, LinkConfigError};
 pub use counters::{LinkCount, LinkCounters};

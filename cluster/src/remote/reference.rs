@@ -18,6 +18,7 @@ use tokio::{
 use treewarden_runtime::{AskError, MessageContext, Reply};
 
 use super::{
+    acknowledged::RemoteDelivery,
     error::{RemoteAskError, RemoteTellError},
     lane::Lane,
     message::{Note, RemoteMessage, encode, hand_over},
@@ -164,6 +165,11 @@ impl<M: RemoteMessage> RemoteRef<M> {
             target: &self.target,
             stage,
         }
+    }
+
+    /// Sends `message` again and again until it is acknowledged: until its handler has returned `Ok`. See [`RemoteDelivery`].
+    pub fn deliver(&self, message: M) -> RemoteDelivery<'_, M> {
+        RemoteDelivery::new(&self.target, message)
     }
 
     /// Asks: `question` makes the message from the [`Reply`] that the actor will answer. See [`RemoteAsk`].
@@ -433,7 +439,7 @@ where
             Ok(None) => hand_over(message),
             Err((unsent, outgoing)) => {
                 outgoing.disarm();
-                return Err(ask_error(unsent, peer));
+                return Err(peer.ask_error(unsent));
             }
             Ok(Some(place)) => {
                 let sending = RemoteTell {
@@ -470,18 +476,6 @@ async fn by<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output
     match deadline {
         Some(deadline) => timeout_at(deadline, future).await.ok(),
         None => Some(future.await),
-    }
-}
-
-fn ask_error(unsent: Unsent, peer: &Peer) -> RemoteAskError {
-    match unsent {
-        Unsent::TooManyAsks => RemoteAskError::TooManyAsks {
-            asks_max: peer.asks_max(),
-        },
-        Unsent::Full => AskError::Refused.into(),
-        Unsent::Disconnected => AskError::Disconnected.into(),
-        Unsent::NodeDown => RemoteAskError::NodeDown,
-        Unsent::ShutDown => RemoteAskError::ShutDown,
     }
 }
 

@@ -396,3 +396,24 @@ async fn a_name_belongs_to_one_actor_until_it_is_gone() {
     let third = System::new("third").spawn(Recorder::default());
     b.links.expose("other", &third).unwrap();
 }
+
+#[tokio::test]
+async fn a_name_that_passes_to_another_actor_is_found_by_references_that_are_there_already() {
+    let (a, b, _) = pair().await;
+    let first = b.expose("s", Recorder::default());
+    let s = a.remote(&b, "s");
+    soon(s.tell(Msg::Note(1))).await.unwrap();
+    soon(s.tell(Msg::Stop)).await.unwrap();
+    soon(first.closed()).await;
+    b.expose("s", Recorder::default());
+    let noted = soon(async {
+        loop {
+            // The first to come finds that the old one is gone.
+            if let Ok(noted) = s.ask(Msg::Noted).await {
+                return noted;
+            }
+        }
+    })
+    .await;
+    assert_eq!(noted, []);
+}

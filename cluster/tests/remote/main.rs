@@ -1,5 +1,6 @@
 //! What remote references promise, over real sockets on loopback. Each test's name is the promise.
 
+mod acknowledged;
 mod backpressure;
 mod context;
 mod delivery;

@@ -319,6 +319,10 @@ impl<A: Actor> Instance<A> {
     fn exited(self, reason: ExitReason) -> Life {
         let Self { actor, mut cx } = self;
         let core = &cx.cell.core;
+        // If its handler has returned, this has been told before.
+        if let Some(context) = &cx.message {
+            context.settle(false);
+        }
         let suspect = cx.in_handler.map(|label| Suspect {
             sequence: core.handled(),
             label,
@@ -364,7 +368,12 @@ fn serve<'t, A: Actor>(
         loop {
             let (next, message) = take_next(tenancy, &mut instance.cx);
             match next {
-                Next::Handle => handle(tenancy, instance, message).await?,
+                Next::Handle => {
+                    handle(tenancy, instance, message).await?;
+                    if let Some(context) = &instance.cx.message {
+                        context.settle(true);
+                    }
+                }
                 // Discarding takes time as well, so it counts.
                 Next::PassOver => drop(message),
                 Next::Park => {

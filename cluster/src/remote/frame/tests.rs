@@ -48,6 +48,10 @@ fn all() -> Vec<Frame<'static>> {
                 attempt: 1,
                 request_id: 12,
                 trace_parent: Some("00-ab-cd-01"),
+                delivery: Some(WireDelivery {
+                    delivery: 4,
+                    number: 5,
+                }),
             },
             payload: b"payload",
         },

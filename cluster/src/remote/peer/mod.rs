@@ -22,6 +22,7 @@ use std::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -31,7 +32,7 @@ use super::{
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
     error::{LinkError, RemoteAskError},
-    frame::Frame,
+    frame::{Frame, Nack},
     lane::Lane,
     links::Shared,
     message::error_from_wire,
@@ -110,6 +111,31 @@ impl Peer {
     /// The numbers to give to replies.
     pub(crate) fn numbers(&self) -> &Arc<AtomicU64> {
         &self.numbers
+    }
+
+    /// A number for a delivery, which no other of this boot has. Without links there are no deliveries, and any number will do.
+    pub(crate) fn next_delivery(&self) -> u64 {
+        let links = self.links.upgrade();
+        links.map_or(0, |links| links.next_delivery())
+    }
+
+    /// How long to wait after so many attempts in vain.
+    pub(crate) fn pause(&self, attempts: u32) -> Duration {
+        self.config.backoff(attempts)
+    }
+
+    /// What an asker is told of a message that was not sent.
+    pub(crate) fn ask_error(&self, unsent: Unsent) -> RemoteAskError {
+        match unsent {
+            Unsent::TooManyAsks => RemoteAskError::TooManyAsks {
+                asks_max: self.asks_max(),
+            },
+            Unsent::Full => AskError::Refused.into(),
+            // It was never sent, whatever became of the link.
+            Unsent::Disconnected => AskError::Disconnected.into(),
+            Unsent::NodeDown => RemoteAskError::NodeDown,
+            Unsent::ShutDown => RemoteAskError::ShutDown,
+        }
     }
 
     /// How long the encoding of a message may be, in bytes.
@@ -338,6 +364,14 @@ impl Peer {
                 self.fail_asks(error, note, |ask| {
                     ask.channel == channel && ask.sequence == sequence
                 });
+                if reason == Nack::Gone {
+                    // Another actor may have the name by now: the next message asks for it anew.
+                    let mut aftermath = Aftermath::default();
+                    let mut state = self.state.locked();
+                    state.close_refused(channel, &self.config, &mut aftermath);
+                    drop(state);
+                    aftermath.settle(self);
+                }
             }
             Frame::Closed { channel } => {
                 let mut aftermath = Aftermath::default();

@@ -18,7 +18,7 @@ use crate::remote::{
     counters::LinkCount,
     credit::SendCredit,
     error::RemoteAskError,
-    frame::{FRAGMENT_BYTES, Frame},
+    frame::{FRAGMENT_BYTES, Frame, WireContext},
     large::{LargeIn, LargeKey},
     message::{Exported, Outgoing, Sink, context_to_wire},
     monitor::MonitorInbox,
@@ -260,6 +260,7 @@ impl State {
             payload,
             context,
             replies,
+            delivery,
         } = outgoing;
         let channel = self.channels.get_mut(&slot).expect(CHANNEL_LIVES);
         let number = *channel.number.get_or_insert_with(|| {
@@ -277,9 +278,10 @@ impl State {
             number
         });
         let bytes = payload.len();
-        let context = context
-            .as_ref()
-            .map(|it| context_to_wire(it, Instant::now()));
+        let context = context.as_ref().map(|it| WireContext {
+            delivery,
+            ..context_to_wire(it, Instant::now())
+        });
         match context {
             context if bytes > FRAGMENT_BYTES => {
                 channel.is_sending_large = true;
