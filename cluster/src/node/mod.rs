@@ -245,6 +245,19 @@ impl Node {
         self.inner.links.expose(name, target)
     }
 
+    /// Lets an exposed actor take messages of another version as well. See [`Links::expose_also`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ExposeError`].
+    pub fn expose_also<W: RemoteMessage, M: From<W> + Send + 'static>(
+        &self,
+        name: &str,
+        target: &ActorRef<M>,
+    ) -> Result<(), ExposeError> {
+        self.inner.links.expose_also::<W, M>(name, target)
+    }
+
     /// Takes a name back. See [`Links::withdraw`].
     pub fn withdraw(&self, name: &str) -> bool {
         self.inner.links.withdraw(name)

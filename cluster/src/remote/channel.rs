@@ -11,6 +11,7 @@
 
 use std::{
     collections::VecDeque,
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex},
@@ -46,8 +47,10 @@ pub(crate) trait Inbound: Send {
     fn close(self: Box<Self>);
 }
 
-pub(crate) struct Channel<M> {
+/// Messages arrive as `W` and go to the mailbox as `M`: the same type, or a later version of it.
+pub(crate) struct Channel<W, M> {
     shared: Arc<Shared<M>>,
+    arrives: PhantomData<fn(W)>,
     /// Messages that have come.
     received: u64,
 }
@@ -73,7 +76,7 @@ struct Waiting<M> {
     bytes: usize,
 }
 
-impl<M: RemoteMessage> Channel<M> {
+impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
     pub(crate) fn new(number: u32, target: ActorRef<M>, answering: Arc<Answering>) -> Self {
         let (credit, extra) = ReceiveCredit::new(answering.window());
         if let Some(extra) = extra {
@@ -95,12 +98,13 @@ impl<M: RemoteMessage> Channel<M> {
                     closed: false,
                 }),
             }),
+            arrives: PhantomData,
             received: 0,
         }
     }
 }
 
-impl<M: RemoteMessage> Inbound for Channel<M> {
+impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
     fn deliver(
         &mut self,
         payload: &[u8],
@@ -127,7 +131,7 @@ impl<M: RemoteMessage> Inbound for Channel<M> {
                 }
             }
         };
-        let Some(message) = shared.decode(payload) else {
+        let Some(message) = shared.decode::<W>(payload) else {
             shared.refused(sequence, Nack::Undecodable);
             shared.taken(bytes);
             return Ok(None);
@@ -179,20 +183,17 @@ impl<M: RemoteMessage> Inbound for Channel<M> {
     }
 }
 
-impl<M: RemoteMessage> Shared<M> {
-    fn decode(&self, payload: &[u8]) -> Option<M> {
+impl<M: Send + 'static> Shared<M> {
+    fn decode<W: RemoteMessage>(&self, payload: &[u8]) -> Option<M>
+    where
+        M: From<W>,
+    {
         // A `Deserialize` is foreign code, and its panic must not end the link of others.
         let decoded = catch_unwind(AssertUnwindSafe(|| {
-            wire::receive(self.answering.clone(), || {
-                postcard::take_from_bytes(payload)
-            })
+            wire::receive(self.answering.clone(), || W::decode(payload).map(M::from))
         }));
         match decoded {
-            Ok(Ok((message, []))) => Some(message),
-            Ok(Ok((message, _))) => {
-                drop_refused::<M>(message, AskError::Dead);
-                None
-            }
+            Ok(Ok(message)) => Some(message),
             Ok(Err(_)) | Err(_) => None,
         }
     }

@@ -5,8 +5,8 @@ use std::{fmt, io, sync::Arc};
 use treewarden_runtime::AskError;
 
 use super::{
+    codec::CodecError,
     frame::{FrameError, Nack, OpenRefusal, Refusal},
-    message::EncodeError,
 };
 use crate::{
     membership::NodeId,
@@ -56,13 +56,10 @@ impl<M> RemoteTellError<M> {
         }
     }
 
-    pub(crate) fn from_encode(message: M, error: EncodeError) -> Self {
+    pub(crate) fn from_encode(message: M, error: CodecError) -> Self {
         match error {
-            EncodeError::TooLarge { bytes_max } => Self::TooLarge { message, bytes_max },
-            EncodeError::Unencodable(error) => Self::Unencodable {
-                message,
-                error: error.to_string(),
-            },
+            CodecError::TooLarge { bytes_max } => Self::TooLarge { message, bytes_max },
+            CodecError::Failed(error) => Self::Unencodable { message, error },
         }
     }
 }
@@ -236,6 +233,11 @@ pub enum ExposeError {
         /// The name.
         name: Arc<str>,
     },
+    /// Nothing, or another actor, is exposed under this name.
+    NotExposed {
+        /// The name.
+        name: Arc<str>,
+    },
     /// The name is empty or longer than [`TARGET_BYTES_MAX`](super::TARGET_BYTES_MAX).
     NameLength {
         /// Its length in bytes.
@@ -247,6 +249,9 @@ impl fmt::Display for ExposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NameTaken { name } => write!(f, "another actor is exposed as {name:?}"),
+            Self::NotExposed { name } => {
+                write!(f, "the actor is not exposed as {name:?}: expose it first")
+            }
             Self::NameLength { bytes } => write!(
                 f,
                 "a name to be exposed has 1 to {} bytes, not {bytes}",

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
+    marker::PhantomData,
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +21,14 @@ use super::{
 
 /// The names of one node.
 #[derive(Default)]
-pub(crate) struct Exposures(Mutex<HashMap<Arc<str>, Arc<dyn Exposed>>>);
+pub(crate) struct Exposures(Mutex<HashMap<Arc<str>, Named>>);
+
+/// Who has a name.
+struct Named {
+    target: Arc<dyn Exposed>,
+    /// The same actor for messages of other versions, or types.
+    also: Vec<Arc<dyn Exposed>>,
+}
 
 /// An actor that can be reached, whatever its messages.
 pub(crate) trait Exposed: Send + Sync {
@@ -33,9 +41,10 @@ pub(crate) trait Exposed: Send + Sync {
     fn monitor(&self) -> Monitor;
 }
 
-struct Target<M>(ActorRef<M>);
+/// An actor that takes `M`, for messages that arrive as `W`.
+struct Target<W, M>(ActorRef<M>, PhantomData<fn(W)>);
 
-impl<M: RemoteMessage> Exposed for Target<M> {
+impl<W: RemoteMessage, M: From<W> + Send + 'static> Exposed for Target<W, M> {
     fn id(&self) -> ActorId {
         self.0.id()
     }
@@ -45,11 +54,11 @@ impl<M: RemoteMessage> Exposed for Target<M> {
     }
 
     fn message(&self) -> (&'static str, u32) {
-        (M::NAME, M::VERSION)
+        (W::NAME, W::VERSION)
     }
 
     fn open(&self, channel: u32, answering: Arc<Answering>) -> Box<dyn Inbound> {
-        Box::new(Channel::new(channel, self.0.clone(), answering))
+        Box::new(Channel::<W, M>::new(channel, self.0.clone(), answering))
     }
 
     fn monitor(&self) -> Monitor {
@@ -67,19 +76,45 @@ impl Exposures {
         if !(1..=TARGET_BYTES_MAX).contains(&name.len()) {
             return Err(ExposeError::NameLength { bytes: name.len() });
         }
+        let target = Arc::new(Target::<M, M>(target.clone(), PhantomData));
         let mut names = self.0.locked();
         match names.entry(name.into()) {
             Entry::Occupied(mut entry) => {
-                let other = entry.get();
-                if !other.is_gone() && other.id() != target.id() {
+                let named = entry.get_mut();
+                if !named.target.is_gone() && named.target.id() != target.id() {
                     return Err(ExposeError::NameTaken { name: name.into() });
                 }
-                entry.insert(Arc::new(Target(target.clone())));
+                if named.target.id() != target.id() {
+                    named.also.clear();
+                }
+                named.target = target;
             }
             Entry::Vacant(entry) => {
-                entry.insert(Arc::new(Target(target.clone())));
+                entry.insert(Named {
+                    target,
+                    also: Vec::new(),
+                });
             }
         }
+        Ok(())
+    }
+
+    /// Lets the actor of a name take messages of another version, or type, as well.
+    pub(crate) fn also<W: RemoteMessage, M: From<W> + Send + 'static>(
+        &self,
+        name: &str,
+        target: &ActorRef<M>,
+    ) -> Result<(), ExposeError> {
+        let also: Arc<dyn Exposed> = Arc::new(Target::<W, M>(target.clone(), PhantomData));
+        let mut names = self.0.locked();
+        let Some(named) = names
+            .get_mut(name)
+            .filter(|named| named.target.id() == target.id())
+        else {
+            return Err(ExposeError::NotExposed { name: name.into() });
+        };
+        named.also.retain(|other| other.message() != also.message());
+        named.also.push(also);
         Ok(())
     }
 
@@ -88,13 +123,13 @@ impl Exposures {
         let mut names = self.0.locked();
         let is_meant = names
             .get(name)
-            .is_some_and(|target| id.is_none_or(|id| target.id() == id));
+            .is_some_and(|named| id.is_none_or(|id| named.target.id() == id));
         is_meant && names.remove(name).is_some()
     }
 
     /// The actor with this name, unless it is gone.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<dyn Exposed>> {
-        let found = self.0.locked().get(name).cloned();
+        let found = self.0.locked().get(name).map(|named| named.target.clone());
         found.filter(|target| !target.is_gone())
     }
 
@@ -105,11 +140,22 @@ impl Exposures {
         message: &str,
         version: u32,
     ) -> Result<Arc<dyn Exposed>, OpenRefusal> {
-        let target = self.find(name).ok_or(OpenRefusal::UnknownTarget)?;
-        match target.message() {
-            (taken, _) if taken != message => Err(OpenRefusal::WrongType),
-            (_, takes) if takes != version => Err(OpenRefusal::WrongVersion { takes }),
-            _ => Ok(target),
+        let names = self.0.locked();
+        let named = names
+            .get(name)
+            .filter(|named| !named.target.is_gone())
+            .ok_or(OpenRefusal::UnknownTarget)?;
+        let wanted = (message, version);
+        let all = std::iter::once(&named.target).chain(&named.also);
+        if let Some(target) = all.clone().find(|target| target.message() == wanted) {
+            return Ok(target.clone());
+        }
+        // Of the versions that it takes, the newest is named.
+        let versions = all.map(|target| target.message());
+        let takes = versions.filter(|(taken, _)| *taken == message);
+        match takes.map(|(_, version)| version).max() {
+            Some(takes) => Err(OpenRefusal::WrongVersion { takes }),
+            None => Err(OpenRefusal::WrongType),
         }
     }
 

@@ -166,6 +166,20 @@ impl Links {
         self.shared.expose(name, target)
     }
 
+    /// Lets an actor that is [exposed](Self::expose) as `name` take messages of type `W` as well, which become its own by `From`: an earlier
+    /// version of its messages, for a rolling upgrade, or a part of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ExposeError::NotExposed`].
+    pub fn expose_also<W: RemoteMessage, M: From<W> + Send + 'static>(
+        &self,
+        name: &str,
+        target: &ActorRef<M>,
+    ) -> Result<(), ExposeError> {
+        self.shared.exposures.also::<W, M>(name, target)
+    }
+
     /// Takes a name back. Channels that are open to it stay open until their senders are done. False: there was none.
     pub fn withdraw(&self, name: &str) -> bool {
         self.shared.exposures.remove(name, None)

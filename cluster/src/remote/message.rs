@@ -18,6 +18,7 @@ use treewarden_runtime::{
 };
 
 use super::{
+    codec::{CodecError, Payload, from_postcard},
     error::RemoteAskError,
     frame::{NoAnswer, WireContext, WireDelivery},
     sync_ext::MutexExt,
@@ -50,6 +51,25 @@ pub trait RemoteMessage: Serialize + DeserializeOwned + Send + 'static {
     const NAME: &'static str;
     /// Rises with each change of the type that changes its encoding.
     const VERSION: u32;
+
+    /// Becomes bytes: by default in postcard's encoding. Whoever writes another one (of serde, so that replies travel) writes
+    /// [`decode`](Self::decode) to fit. Answers are postcard in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`]; the message is handed back to its sender.
+    fn encode(&self, out: &mut Payload) -> Result<(), CodecError> {
+        out.postcard(self)
+    }
+
+    /// The reverse of [`encode`](Self::encode). It gets what others send, so it must not trust the bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`]; the message is counted, and its sender is told.
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        from_postcard(bytes)
+    }
 }
 
 /// A message as bytes, with what is to be known when it is sent.
@@ -140,15 +160,6 @@ impl ReplyPort for Exporter {
     }
 }
 
-/// Why a message did not become bytes. It is unchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum EncodeError {
-    /// It has more bytes than are allowed. How many is not known: encoding ended at the limit.
-    TooLarge { bytes_max: usize },
-    /// Its own `Serialize` failed.
-    Unencodable(postcard::Error),
-}
-
 /// Encodes `message` and keeps it, so that it can be handed back as long as it has not been sent. Once it has been, it is
 /// to be dropped with [`hand_over`].
 pub(crate) fn encode<M: RemoteMessage>(
@@ -157,7 +168,7 @@ pub(crate) fn encode<M: RemoteMessage>(
     numbers: &Arc<AtomicU64>,
     note: Option<Note>,
     payload_bytes_max: usize,
-) -> Result<(M, Outgoing), (M, EncodeError)> {
+) -> Result<(M, Outgoing), (M, CodecError)> {
     let port = Arc::new(Exporter {
         numbers: numbers.clone(),
         note,
@@ -218,41 +229,11 @@ impl Outgoing {
     }
 }
 
-fn to_bytes<M: Serialize>(message: &M, bytes_max: usize) -> Result<Vec<u8>, EncodeError> {
-    let bounded = Bounded {
-        bytes: Vec::new(),
-        bytes_max,
-    };
-    postcard::serialize_with_flavor(message, bounded).map_err(|error| match error {
-        postcard::Error::SerializeBufferFull => EncodeError::TooLarge { bytes_max },
-        error => EncodeError::Unencodable(error),
-    })
-}
-
-/// A vector that stops growing at a limit.
-struct Bounded {
-    bytes: Vec<u8>,
-    bytes_max: usize,
-}
-
-impl postcard::ser_flavors::Flavor for Bounded {
-    type Output = Vec<u8>;
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if self.bytes_max - self.bytes.len() < bytes.len() {
-            return Err(postcard::Error::SerializeBufferFull);
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.bytes)
-    }
+fn to_bytes<M: RemoteMessage>(message: &M, bytes_max: usize) -> Result<Vec<u8>, CodecError> {
+    let mut payload = Payload::new(bytes_max);
+    let encoded = message.encode(&mut payload);
+    let bytes = payload.into_bytes()?;
+    encoded.map(|()| bytes)
 }
 
 /// A longer trace parent does not travel. W3C's have 55 bytes.
@@ -376,7 +357,7 @@ mod tests {
         assert_eq!(encoded(99), Ok(100));
         assert_eq!(
             encoded(100),
-            Err((100, EncodeError::TooLarge { bytes_max: 100 }))
+            Err((100, CodecError::TooLarge { bytes_max: 100 }))
         );
     }
 

@@ -8,6 +8,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `reference`, `acknowledged`, `monitor`, `message` | what users hold |
+//! | `codec` | messages as bytes |
 //! | `links`, `exposed`, `directory` | what a node has: links, names, and the seam to membership |
 //! | `peer`, `place`, `dial` | the dialing side of a link: channels, asks in flight, the connection |
 //! | `inbound`, `channel`, `deliveries` | the accepting side: mailboxes, backlogs, answers, what was handled already |
@@ -35,6 +36,7 @@
 mod acknowledged;
 mod auth;
 mod channel;
+mod codec;
 mod config;
 mod counters;
 mod credit;
@@ -60,6 +62,7 @@ mod sync_ext;
 
 pub use acknowledged::{DeliveryError, RemoteDelivery};
 pub use auth::{KEY_BYTES, LinkKeys};
+pub use codec::{CodecError, Payload, from_postcard};
 pub use config::{LinkConfig, LinkConfigError};
 pub use counters::{LinkCount, LinkCounters};
 pub use credit::Window;

@@ -10,3 +10,4 @@ mod loss;
 mod monitoring;
 mod support;
 mod tls;
+mod versions;
