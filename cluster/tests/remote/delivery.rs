@@ -415,5 +415,5 @@ async fn a_name_that_passes_to_another_actor_is_found_by_references_that_are_the
         }
     })
     .await;
-    assert_eq!(noted, []);
+    assert!(noted.is_empty());
 }
