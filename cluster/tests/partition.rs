@@ -137,3 +137,13 @@ async fn a_policy_that_needs_a_lease_does_not_start_without_one() {
     let error = Agent::start(config).await.unwrap_err();
     assert!(matches!(error, AgentError::LeaseNeeded), "{error}");
 }
+
+/// The policies and singletons that go by age take the smaller boot for the older process.
+#[tokio::test]
+async fn of_processes_that_start_right_after_each_other_the_first_is_the_older() {
+    let mut agents = Vec::new();
+    for _ in 0..50 {
+        agents.push(Agent::start(config("a", &[])).await.expect("it starts"));
+    }
+    assert!(agents.is_sorted_by(|first, second| first.id().boot < second.id().boot));
+}

@@ -163,12 +163,13 @@ fn advertised(config: &AgentConfig, local: SocketAddr) -> Result<SocketAddr, Age
     }
 }
 
-/// A boot greater than `before` and, by the wall clock, than those of earlier processes.
+/// A boot greater than `before` and, by the wall clock, than those of earlier processes: microseconds, so that of two that start one right
+/// after the other the first counts as the older, with room for them until the year 2112, and twelve random bits.
 fn fresh_boot(before: BootUid) -> Result<BootUid, AgentError> {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    let by_clock = (since_1970.as_millis() as u64) << 20 | random_u64()? >> 44;
+    let by_clock = (since_1970.as_micros() as u64) << 12 | random_u64()? >> 52;
     Ok(BootUid(by_clock.max(before.0.saturating_add(1))))
 }
 
