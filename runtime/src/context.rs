@@ -11,6 +11,7 @@ use crate::{
     id::ActorId,
     monitor::{MonitorEvent, MonitorHandle, ReservedSlot, SlotWatcher},
     reference::ActorRef,
+    scope,
     system::System,
 };
 
@@ -67,11 +68,17 @@ impl<A: Actor> Context<A> {
     /// Stops this actor after the message that it is handling, with [`ExitReason::Normal`]. What is queued stays queued
     /// for a next incarnation, if its supervisor starts one.
     pub fn stop(&self) {
+        if scope::is_given_up() {
+            return;
+        }
         self.cell.core.give_order(order::STOP);
     }
 
     /// Refuses new messages, handles what is queued, and then stops with [`ExitReason::Normal`].
     pub fn drain(&self) {
+        if scope::is_given_up() {
+            return;
+        }
         self.cell.queue.close();
         self.cell.core.give_order(order::DRAIN);
     }
@@ -88,7 +95,11 @@ impl<A: Actor> Context<A> {
         F: Fn(MonitorEvent) -> A::Msg + Send + Sync + 'static,
     {
         let owner = Arc::downgrade(&self.cell);
-        let incarnation = self.incarnation();
+        // A handler that was given up monitors nothing any more: its incarnation is over.
+        let incarnation = match scope::is_given_up() {
+            true => u64::MAX,
+            false => self.incarnation(),
+        };
         let slot = ReservedSlot::new(incarnation, move |event, guard| {
             let Some(owner) = owner.upgrade() else {
                 return false;

@@ -11,7 +11,7 @@
 //!
 //! The queue stays through all of it unless it is discarded.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, panic::Location, sync::Arc};
 
 use crate::{
     cell::{Cell, order},
@@ -21,6 +21,7 @@ use crate::{
     reference::AddressState,
     snapshot::NodeSnapshot,
     system::Placement,
+    watchdog::{HandlerBudget, Overrun},
 };
 
 /// What is to be hosted.
@@ -29,6 +30,7 @@ pub struct HostSpec {
     pub(crate) path: Arc<str>,
     pub(crate) mailbox: Mailbox,
     pub(crate) placement: Placement,
+    pub(crate) budget: Option<(HandlerBudget, &'static Location<'static>)>,
 }
 
 impl HostSpec {
@@ -38,12 +40,23 @@ impl HostSpec {
             path: path.into(),
             mailbox: Mailbox::default(),
             placement: Placement::Caller,
+            budget: None,
         }
     }
 
     /// The same with another mailbox.
     pub fn mailbox(mut self, mailbox: Mailbox) -> Self {
         self.mailbox = mailbox;
+        self
+    }
+
+    /// The same with a limit to how long a handler may take, and the line at which it was specified, for the reports.
+    pub fn budget(
+        mut self,
+        budget: HandlerBudget,
+        specified_at: &'static Location<'static>,
+    ) -> Self {
+        self.budget = Some((budget, specified_at));
         self
     }
 
@@ -83,11 +96,18 @@ pub enum Life {
         /// What is known of the message that was in the handler, if it ended there.
         suspect: Option<Suspect>,
     },
+    /// A handler takes longer than its budget. If it was given up, [`Exited`](Self::Exited) follows.
+    Overran {
+        /// Which one.
+        incarnation: u64,
+        /// In which handler, for how long, and what was done about it.
+        overrun: Overrun,
+    },
 }
 
 /// Hears of the incarnations of a hosted address.
 pub trait Observer: Send + Sync + 'static {
-    /// Called in the task of the address, so it must not block; it may give orders to the same address.
+    /// Called in the task of the address, or by the watchdog, so it must not block; it may give orders to the same address.
     fn on_life(&self, event: Life);
 }
 

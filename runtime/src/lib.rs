@@ -14,6 +14,7 @@
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
+//! | `watchdog` | handlers that take too long |
 //! | [`host`] | for those who build supervisors |
 //!
 //! This crate starts nothing again: that is what the supervisor is for. It installs nothing process-wide unless
@@ -44,6 +45,7 @@ mod snapshot;
 mod sync_ext;
 mod system;
 mod tell;
+mod watchdog;
 #[cfg(feature = "wire")]
 pub mod wire;
 
@@ -70,3 +72,4 @@ pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };
 pub use tell::{Tell, TellAllError, TellError, Unsent};
+pub use watchdog::{HandlerBudget, HandlerOverran, Measure, Overrun, Whereabouts};

@@ -43,6 +43,9 @@ impl<T: Send + 'static> Reply<T> {
     /// Answers. If the asker has gone away, the answer is dropped; that is not an error.
     #[inline]
     pub fn send(mut self, answer: T) {
+        if scope::is_given_up() {
+            return self.refuse(AskError::CrashedWhileHandling);
+        }
         self.right.answer(Ok(answer));
     }
 

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 
 use std::sync::Arc;
 
-use crate::{ask::AskError, envelope::MessageContext};
+use crate::{ask::AskError, envelope::MessageContext, watchdog::Post};
 
 thread_local! {
     /// The address of the cell being polled, 0 outside.
@@ -19,9 +19,16 @@ thread_local! {
     static VERDICT: Cell<Option<AskError>> = const { Cell::new(None) };
     static HAS_ORPHANS: Cell<bool> = const { Cell::new(false) };
     static ORPHANS: RefCell<Vec<Orphan>> = const { RefCell::new(Vec::new()) };
+    /// Whether an end of a handler just now was no return of it, so that the replies it drops were not forgotten.
+    static CUT: Cell<bool> = const { Cell::new(false) };
+    static IS_FENCED: Cell<bool> = const { Cell::new(false) };
+    static FENCE: RefCell<Option<Fence>> = const { RefCell::new(None) };
     static INHERITS: Cell<bool> = const { Cell::new(false) };
     static INHERITED: RefCell<Option<Arc<MessageContext>>> = const { RefCell::new(None) };
 }
+
+/// The post of the actor being polled, and the generation of its run loop.
+type Fence = (Arc<Post>, u32);
 
 /// Tells an asker why there is no answer.
 type Orphan = Box<dyn FnOnce(AskError) + Send>;
@@ -71,6 +78,38 @@ pub(crate) fn inherited() -> Option<Arc<MessageContext>> {
         false => None,
         true => INHERITED.with_borrow(Clone::clone),
     }
+}
+
+/// For handlers that may be given up, while they are polled.
+pub(crate) fn set_fence(fence: Option<Fence>) {
+    IS_FENCED.set(fence.is_some());
+    FENCE.set(fence);
+}
+
+/// Whether the handler that runs on this thread was given up: the address belongs to another.
+#[inline]
+pub(crate) fn is_given_up() -> bool {
+    IS_FENCED.get()
+        && FENCE.with_borrow(|fence| {
+            fence
+                .as_ref()
+                .is_some_and(|(post, generation)| post.generation() != *generation)
+        })
+}
+
+/// The handler was cancelled or given up: what it drops until [`end_cut`] was never answered because of that.
+#[cold]
+pub(crate) fn begin_cut() {
+    CUT.set(true);
+}
+
+#[cold]
+pub(crate) fn end_cut() {
+    CUT.set(false);
+}
+
+pub(crate) fn is_cut() -> bool {
+    CUT.get()
 }
 
 /// The address of the cell being polled on this thread, 0 if none is.

@@ -20,6 +20,7 @@ use crate::{
     cell::{
         Cell, Core, order,
         run::{Factory, Once, host},
+        watched::WatchedAddress,
     },
     context::Init,
     dead_letter::DeadLetters,
@@ -32,7 +33,11 @@ use crate::{
     registry::{NameTaken, Registry},
     snapshot::{Inspect, NodeSnapshot, Snapshot},
     sync_ext::MutexExt,
+    watchdog::{Post, Unwatched, Watchdog},
 };
+
+/// How many handlers may be given up at a time, unless said otherwise.
+const MAX_HUNG: usize = 8;
 
 /// How long [`System::shutdown`] lets a single actor come to its end before it is killed.
 const ACTOR_SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -54,6 +59,7 @@ struct Inner {
     dispatchers: HashMap<Arc<str>, Handle>,
     roots: Mutex<Slab<RootEntry>>,
     idle: Arc<IdleList>,
+    watchdog: Arc<Watchdog>,
     closed: AtomicBool,
 }
 
@@ -87,9 +93,17 @@ impl Drop for RootAttachment {
 pub struct SystemBuilder {
     name: Arc<str>,
     dispatchers: HashMap<Arc<str>, Handle>,
+    max_hung: usize,
 }
 
 impl SystemBuilder {
+    /// How many handlers can be given up and not have come back at a time; see
+    /// [`HandlerBudget::give_up`](crate::HandlerBudget::give_up). Each holds a thread. Default: 8.
+    pub fn max_hung(mut self, handlers: usize) -> Self {
+        self.max_hung = handlers;
+        self
+    }
+
     /// A tokio runtime that actors and subtrees can be put on by name, so that one part of a service cannot starve
     /// another. The application keeps the runtime alive.
     pub fn dispatcher(mut self, name: impl Into<Arc<str>>, runtime: Handle) -> Self {
@@ -108,6 +122,7 @@ impl SystemBuilder {
                 dispatchers: self.dispatchers,
                 roots: Mutex::default(),
                 idle: Arc::default(),
+                watchdog: Arc::new(Watchdog::new(self.max_hung)),
                 closed: AtomicBool::new(false),
             }),
         }
@@ -208,6 +223,7 @@ impl System {
         SystemBuilder {
             name: name.into(),
             dispatchers: HashMap::new(),
+            max_hung: MAX_HUNG,
         }
     }
 
@@ -230,7 +246,7 @@ impl System {
         let id = self.next_id();
         let cell = self.cell(id, None, queue, order::START);
         let reference = self.attach_cell(&cell);
-        Handle::current().spawn(host::<A, _>(cell, Once(Some(actor))));
+        Handle::current().spawn(host::<A, _, _>(cell, Once(Some(actor)), Unwatched));
         reference
     }
 
@@ -278,7 +294,7 @@ impl System {
         let reference = self.attach_cell(&cell);
         place.run(
             &cell.core.path(),
-            host::<A, _>(cell.clone(), Once(Some(actor))),
+            host::<A, _, _>(cell.clone(), Once(Some(actor)), Unwatched),
         )?;
         Ok(reference)
     }
@@ -321,10 +337,26 @@ impl System {
             .map_err(SpawnError::WeighsOtherMessages)?;
         let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
         cell.core.set_observer(observer);
-        place.run(
-            &cell.core.path(),
-            host::<A, _>(cell.clone(), Factory(factory)),
-        )?;
+        let path = cell.core.path();
+        match spec.budget {
+            None => place.run(
+                &path,
+                host::<A, _, _>(cell.clone(), Factory(factory), Unwatched),
+            )?,
+            Some((budget, specified_at)) => {
+                let watchdog = &self.inner.watchdog;
+                let post = Arc::new(Post::new(watchdog.clone(), budget, specified_at));
+                let runtime = place.runtime().clone();
+                let watched =
+                    WatchedAddress::<A, F>::new(cell.clone(), factory, post.clone(), runtime);
+                watchdog
+                    .watch(post, watched.clone())
+                    .map_err(|error| SpawnError::NoThread {
+                        cause: error.to_string().into(),
+                    })?;
+                place.run(&path, watched.host())?;
+            }
+        }
         let hosted: Arc<dyn Hosted> = cell.clone();
         Ok((ActorRef { cell }, HostHandle::new(hosted)))
     }
@@ -356,6 +388,11 @@ impl System {
             Placement::Caller | Placement::Dispatcher(_) => Place::Task(runtime),
             Placement::OwnThread => Place::Thread(runtime),
         })
+    }
+
+    /// How many handlers were given up and have not come back.
+    pub fn hung(&self) -> usize {
+        self.inner.watchdog.hung()
     }
 
     /// The names of this system.
@@ -460,6 +497,12 @@ enum Place {
 }
 
 impl Place {
+    fn runtime(&self) -> &Handle {
+        match self {
+            Self::Task(runtime) | Self::Thread(runtime) => runtime,
+        }
+    }
+
     fn run(
         &self,
         path: &str,

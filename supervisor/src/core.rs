@@ -16,7 +16,7 @@ use crate::machine::{
     ExitClass, Machine, Reason, Report, Request, Strategy, Timer,
 };
 use crate::node::Node;
-use crate::report::{TreeEvent, state_of};
+use crate::report::{TreeEvent, TreeLog, state_of};
 use crate::supervisor::Supervisor;
 
 impl Reason for ExitReason {
@@ -75,10 +75,30 @@ struct ChildObserver {
     /// Known from the admission of the child on, which is before its first start.
     child: OnceLock<ChildKey>,
     inbox: mpsc::UnboundedSender<Message>,
+    id: Arc<str>,
+    path: Arc<str>,
+    log: TreeLog,
 }
 
 impl Observer for ChildObserver {
     fn on_life(&self, life: Life) {
+        if let Life::Overran {
+            incarnation: generation,
+            overrun,
+        } = life
+        {
+            // Not through the inbox: this supervisor may be stuck behind the same worker.
+            let id = self.id.clone();
+            return self.log.record(TreeEvent {
+                path: self.path.clone(),
+                report: Report::Overran {
+                    id,
+                    generation,
+                    overrun,
+                },
+                suspect: None,
+            });
+        }
         if let Some(child) = self.child.get() {
             // Nobody listens when the runtime is being dropped.
             let _ = self.inbox.send(Message::Life {
@@ -213,6 +233,9 @@ impl Core {
         let observer = Arc::new(ChildObserver {
             child: OnceLock::new(),
             inbox: node.inbox.clone(),
+            id: child.spec.id.clone(),
+            path: Arc::clone(&path),
+            log: node.log.clone(),
         });
         let place = ChildPlace {
             system: node.system.clone(),
@@ -277,7 +300,10 @@ impl Core {
 
     pub(crate) fn handle(&mut self, node: &Node, message: Message) {
         let event = match message {
-            Message::Life { child, life } => self.event_of_life(child, life),
+            Message::Life { child, life } => match self.event_of_life(child, life) {
+                Some(event) => event,
+                None => return,
+            },
             Message::Change { supervisor, reply } => {
                 self.changes.push_back((supervisor, reply));
                 return;
@@ -367,8 +393,10 @@ impl Core {
         call
     }
 
-    fn event_of_life(&mut self, child: ChildKey, life: Life) -> Event<Slot, ExitReason> {
-        match life {
+    /// `None`: the machine need not know.
+    fn event_of_life(&mut self, child: ChildKey, life: Life) -> Option<Event<Slot, ExitReason>> {
+        Some(match life {
+            Life::Overran { .. } => return None,
             Life::Started {
                 incarnation: generation,
             } => Event::Started { child, generation },
@@ -397,7 +425,7 @@ impl Core {
                     reason,
                 }
             }
-        }
+        })
     }
 
     pub(crate) fn fire_due_timers(&mut self) {

@@ -94,7 +94,7 @@ mod sync;
 mod token;
 mod tree;
 
-pub use child::{Child, ChildKind, ChildPlace, Found, TaskContext};
+pub use child::{BlockingContext, Child, ChildKind, ChildPlace, Found, TaskContext};
 #[cfg(all(unix, feature = "process"))]
 pub use child::{Output, Process, ProcessFailed};
 pub use error::{CallError, GaveUp, StartError};

@@ -60,6 +60,7 @@ impl fmt::Display for TreeEvent {
             Report::Hung { .. } => {
                 f.write_str("was killed and did not end yet; it blocks its thread")
             }
+            Report::Overran { overrun, .. } => write!(f, "{overrun}"),
             Report::Escalated { limit, reason, .. } => {
                 write!(
                     f,
@@ -277,6 +278,8 @@ fn log(event: &TreeEvent) {
         | Report::StartFailed { .. }
         | Report::StoppedBadly { .. }
         | Report::Stalled { .. } => tracing::warn!("{event}"),
+        // The watchdog has written it: it does so even if this supervisor is stuck as well.
+        Report::Overran { .. } => {}
         _ => tracing::error!("{event}"),
     }
 }

@@ -78,7 +78,10 @@ impl<M, F: Future> Future for Guarded<'_, M, F> {
         };
         let ended = end(future, ended);
         if scope::has_orphans() {
-            scope::settle_orphans(verdict);
+            scope::settle_orphans(match scope::is_cut() {
+                true => AskError::CrashedWhileHandling,
+                false => verdict,
+            });
         }
         Poll::Ready(ended)
     }

@@ -6,6 +6,7 @@
 //! | `order` | the control lane: orders as bits of one word |
 //! | `guarded` | polling user code: kill, panic, scope |
 //! | `run` | the life of an address: incarnations, one after the other, in one task |
+//! | `watched` | the same for addresses that the [watchdog](crate::watchdog) may take from a run loop that is stuck |
 //!
 //! Rules. Senders touch the queue and read the core. The one task that `run` describes takes messages out, changes
 //! `incarnation` and `handled`, and is the only one that runs the user's code. `state` is changed by that task and by the
@@ -15,6 +16,7 @@
 pub(crate) mod guarded;
 pub(crate) mod order;
 pub(crate) mod run;
+pub(crate) mod watched;
 
 use std::{
     any::type_name,

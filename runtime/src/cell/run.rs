@@ -13,7 +13,7 @@ use std::{
     num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     task::{Context as TaskContext, Poll},
     time::Instant,
 };
@@ -37,6 +37,8 @@ use crate::{
     panics,
     reference::{ActorRef, AddressState},
     scope,
+    sync_ext::MutexExt,
+    watchdog::{HandlerOverran, Standing, Watch},
 };
 
 /// How many messages one poll handles at most.
@@ -83,47 +85,71 @@ where
     }
 }
 
+/// A function that one run loop after the other uses, when those before it were given up.
+pub(crate) struct SharedFactory<F>(pub(crate) Arc<Mutex<F>>);
+
+impl<A, F, Fut> Starter<A> for SharedFactory<F>
+where
+    A: Actor,
+    F: FnMut(Init<A::Msg>) -> Fut + Send,
+    Fut: Future<Output = Result<Option<A>, A::Error>> + Send,
+{
+    fn start(
+        &mut self,
+        init: Init<A::Msg>,
+    ) -> impl Future<Output = Result<Option<A>, A::Error>> + Send {
+        (self.0.locked())(init)
+    }
+}
+
 /// The whole life of an address. If the cell has an observer its incarnations are started by order; without one there is a
 /// single incarnation, and the address ends with it.
 ///
 /// The address also ends if the future is dropped, polled or not.
-pub(crate) fn host<A, S>(cell: Arc<Cell<A::Msg>>, mut starter: S) -> impl Future<Output = ()> + Send
+pub(crate) fn host<A, S, W>(
+    cell: Arc<Cell<A::Msg>>,
+    mut starter: S,
+    watch: W,
+) -> impl Future<Output = ()> + Send
 where
     A: Actor,
     S: Starter<A>,
+    W: Watch,
 {
-    let deed = Deed(Some(cell));
+    let deed = Deed(Some((cell, watch)));
     async move {
-        let cell = deed.claim();
-        let mut tenancy = Tenancy::begin(&cell);
+        let (cell, watch) = deed.claim();
+        let mut tenancy = Tenancy::begin(&cell, watch);
         loop {
             match tenancy.next_order().await {
                 Order::Start => {}
                 Order::Retire => break,
             }
-            let life = incarnation::<A, S>(&mut tenancy, &mut starter).await;
+            let Some(life) = incarnation::<A, S, W>(&mut tenancy, &mut starter).await else {
+                break; // given up: the address belongs to another
+            };
             tenancy.runs = false;
             if !cell.core.report(life) {
                 break;
             }
         }
-        // The tenancy's drop ends the address.
+        // The tenancy's drop ends the address, unless it was given up.
     }
 }
 
 /// An address whose task has not been polled yet.
-struct Deed<M>(Option<Arc<Cell<M>>>);
+struct Deed<M, W: Watch>(Option<(Arc<Cell<M>>, W)>);
 
-impl<M> Deed<M> {
-    fn claim(mut self) -> Arc<Cell<M>> {
+impl<M, W: Watch> Deed<M, W> {
+    fn claim(mut self) -> (Arc<Cell<M>>, W) {
         self.0.take().expect("a deed is claimed once")
     }
 }
 
-impl<M> Drop for Deed<M> {
+impl<M, W: Watch> Drop for Deed<M, W> {
     fn drop(&mut self) {
-        if let Some(cell) = &self.0 {
-            drop(Tenancy::begin(cell));
+        if let Some((cell, watch)) = self.0.take() {
+            drop(Tenancy::begin(&cell, watch));
         }
     }
 }
@@ -134,23 +160,25 @@ enum Order {
 }
 
 /// The right to serve one address. Its drop ends the address, also when the task is dropped with its runtime.
-struct Tenancy<'a, M> {
+struct Tenancy<'a, M, W: Watch> {
     cell: &'a Arc<Cell<M>>,
     consumer: Consumer<'a, Envelope<M>>,
     /// What the asks of the handler inherit: the context of the message that it handles.
     inherited: Option<Arc<MessageContext>>,
     /// Whether an incarnation has begun and not been reported yet.
     runs: bool,
+    watch: W,
 }
 
-impl<'a, M> Tenancy<'a, M> {
-    fn begin(cell: &'a Arc<Cell<M>>) -> Self {
+impl<'a, M, W: Watch> Tenancy<'a, M, W> {
+    fn begin(cell: &'a Arc<Cell<M>>, watch: W) -> Self {
         let consumer = cell.queue.consume();
         Self {
             cell,
             consumer: consumer.expect("an address is hosted once, when it is made"),
             inherited: None,
             runs: false,
+            watch,
         }
     }
 
@@ -190,8 +218,12 @@ impl<'a, M> Tenancy<'a, M> {
     }
 }
 
-impl<M> Drop for Tenancy<'_, M> {
+impl<M, W: Watch> Drop for Tenancy<'_, M, W> {
     fn drop(&mut self) {
+        if self.consumer.is_vacant() {
+            return self.watch.returned(); // given up: the address belongs to another
+        }
+        self.watch.retire();
         let cell = self.cell;
         if self.runs {
             // The task was dropped in the middle of an incarnation: its runtime is going away.
@@ -228,13 +260,14 @@ struct Instance<A: Actor> {
 /// One incarnation, from its start to its report.
 ///
 /// The future of this function is most of what an idle actor weighs, so little is kept across its awaits.
-fn incarnation<'t, A, S>(
-    tenancy: &'t mut Tenancy<'_, A::Msg>,
+fn incarnation<'t, A, S, W>(
+    tenancy: &'t mut Tenancy<'_, A::Msg, W>,
     starter: &'t mut S,
-) -> impl Future<Output = Life> + Send + 't
+) -> impl Future<Output = Option<Life>> + Send + 't
 where
     A: Actor,
     S: Starter<A>,
+    W: Watch,
 {
     tenancy.runs = true;
     tenancy.cell.core.begin_incarnation();
@@ -247,23 +280,37 @@ where
         };
         let mut instance = match Guarded::new(cell, making).await {
             Ended::Returned(Ok(Some(actor))) => Instance::new(actor, cell.clone()),
-            Ended::Returned(Ok(None)) => return ignored(cell),
-            Ended::Returned(Err(error)) => return start_failed(cell, failed::<A>(error)),
-            Ended::Killed => return start_failed(cell, ExitReason::Killed),
-            Ended::Panicked(panic) => return start_failed(cell, ExitReason::Panicked(panic)),
+            Ended::Returned(Ok(None)) => return Some(ignored(cell)),
+            Ended::Returned(Err(error)) => return Some(start_failed(cell, failed::<A>(error))),
+            Ended::Killed => return Some(start_failed(cell, ExitReason::Killed)),
+            Ended::Panicked(panic) => {
+                return Some(start_failed(cell, ExitReason::Panicked(panic)));
+            }
         };
         let Instance { actor, cx } = &mut instance;
         match Guarded::new(cell, async { actor.started(cx).await }).await {
             Ended::Returned(Ok(())) => tenancy.report_start(),
-            Ended::Returned(Err(error)) => return instance.start_failed(failed::<A>(error)),
-            Ended::Killed => return instance.start_failed(ExitReason::Killed),
-            Ended::Panicked(panic) => return instance.start_failed(ExitReason::Panicked(panic)),
+            Ended::Returned(Err(error)) => return Some(instance.start_failed(failed::<A>(error))),
+            Ended::Killed => return Some(instance.start_failed(ExitReason::Killed)),
+            Ended::Panicked(panic) => {
+                return Some(instance.start_failed(ExitReason::Panicked(panic)));
+            }
         }
         let mut reason = match Guarded::new(cell, serve(tenancy, &mut instance)).await {
             Ended::Returned(Ok(reason)) => reason,
-            Ended::Returned(Err(error)) => failed::<A>(error),
-            Ended::Killed => return instance.exited(ExitReason::Killed),
-            Ended::Panicked(panic) => return instance.exited(ExitReason::Panicked(panic)),
+            Ended::Returned(Err(Cut::Failed(error))) => failed::<A>(error),
+            Ended::Returned(Err(Cut::Overran(error))) => {
+                scope::end_cut();
+                ExitReason::Failed(error.into())
+            }
+            Ended::Returned(Err(Cut::GivenUp)) => return instance.given_up(),
+            Ended::Killed => return Some(instance.exited(ExitReason::Killed)),
+            Ended::Panicked(panic) => {
+                return match tenancy.recover() {
+                    true => Some(instance.exited(ExitReason::Panicked(panic))),
+                    false => instance.given_up(),
+                };
+            }
         };
         let Instance { actor, cx } = &mut instance;
         match Guarded::new(cell, async { actor.stopped(&reason, cx).await }).await {
@@ -271,11 +318,20 @@ where
             Ended::Killed => reason = ExitReason::Killed,
             Ended::Panicked(panic) => reason = ExitReason::Panicked(panic),
         }
-        instance.exited(reason)
+        Some(instance.exited(reason))
     }
 }
 
-impl<M> Tenancy<'_, M> {
+impl<M, W: Watch> Tenancy<'_, M, W> {
+    /// After a panic in a handler: takes the queue again, unless this run loop was given up.
+    fn recover(&mut self) -> bool {
+        let remains = self.watch.remains();
+        if remains && self.consumer.is_vacant() {
+            self.consumer.resume(&self.cell.queue);
+        }
+        remains
+    }
+
     fn report_start(&self) {
         let core = &self.cell.core;
         core.set_state(AddressState::Running);
@@ -313,6 +369,15 @@ impl<A: Actor> Instance<A> {
         let Self { actor, cx } = self;
         let reason = drop_actor(actor, reason);
         start_failed(&cx.cell, reason)
+    }
+
+    /// Drops the instance of an incarnation that was given up long ago, and has come back.
+    fn given_up(self) -> Option<Life> {
+        scope::end_cut();
+        let Self { actor, cx } = self;
+        drop_actor(actor, ExitReason::Hung);
+        tracing::info!(path = %cx.cell.core.path(), "a handler that was given up has come back; its state has been dropped");
+        None
     }
 
     /// Drops the instance, and says how it ended.
@@ -358,10 +423,10 @@ fn failed<A: Actor>(error: A::Error) -> ExitReason {
     clippy::manual_async_fn,
     reason = "an async function keeps room for its arguments twice"
 )]
-fn serve<'t, A: Actor>(
-    tenancy: &'t mut Tenancy<'_, A::Msg>,
+fn serve<'t, A: Actor, W: Watch>(
+    tenancy: &'t mut Tenancy<'_, A::Msg, W>,
     instance: &'t mut Instance<A>,
-) -> impl Future<Output = Result<ExitReason, A::Error>> + Send + 't {
+) -> impl Future<Output = Result<ExitReason, Cut<A::Error>>> + Send + 't {
     // The message is moved as a whole, so that this future keeps no room for it beside the handler's.
     async move {
         let mut slice = Slice::first();
@@ -393,6 +458,16 @@ fn serve<'t, A: Actor>(
     }
 }
 
+/// Why no more messages are handled.
+enum Cut<E> {
+    /// A handler returned an error.
+    Failed(E),
+    /// A handler was cancelled by the watchdog.
+    Overran(HandlerOverran),
+    /// The address belongs to another.
+    GivenUp,
+}
+
 /// What to do next.
 enum Next {
     Handle,
@@ -404,8 +479,8 @@ enum Next {
 
 /// Orders first, then the queue. There is a message if, and only if, it is to be handled.
 #[inline]
-fn take_next<A: Actor>(
-    tenancy: &mut Tenancy<'_, A::Msg>,
+fn take_next<A: Actor, W: Watch>(
+    tenancy: &mut Tenancy<'_, A::Msg, W>,
     cx: &mut Context<A>,
 ) -> (Next, Option<A::Msg>) {
     let cell = tenancy.cell;
@@ -439,8 +514,8 @@ fn take_next<A: Actor>(
 
 /// The message, if it is still to be handled; its context is put where the handler finds it.
 #[cold]
-fn admit<A: Actor>(
-    tenancy: &mut Tenancy<'_, A::Msg>,
+fn admit<A: Actor, W: Watch>(
+    tenancy: &mut Tenancy<'_, A::Msg, W>,
     cx: &mut Context<A>,
     message: A::Msg,
     context: Arc<MessageContext>,
@@ -462,19 +537,20 @@ fn admit<A: Actor>(
 
 /// The handler's future, with its surroundings.
 #[inline]
-fn handle<'t, A: Actor>(
-    tenancy: &'t mut Tenancy<'_, A::Msg>,
+fn handle<'t, A: Actor, W: Watch>(
+    tenancy: &'t mut Tenancy<'_, A::Msg, W>,
     instance: &'t mut Instance<A>,
     message: Option<A::Msg>,
-) -> impl Future<Output = Result<(), A::Error>> + Send + 't {
+) -> impl Future<Output = Result<(), Cut<A::Error>>> + Send + 't {
     let message = message.expect("what is to be handled is there");
+    tenancy.watch.begin(instance.cx.in_handler);
     Handling {
         handler: instance.actor.handle(message, &mut instance.cx),
         tenancy,
     }
 }
 
-impl<M> Tenancy<'_, M> {
+impl<M, W: Watch> Tenancy<'_, M, W> {
     fn ordered_exit(&self) -> ExitReason {
         if self.cell.core.orders() & order::SHUTDOWN != 0 {
             ExitReason::Shutdown
@@ -506,28 +582,44 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
 
 pin_project! {
     /// A handler at work. While it is suspended, senders see all the room that there is.
-    struct Handling<'h, 'q, F, M> {
+    struct Handling<'h, 'q, F, M, W: Watch> {
         #[pin]
         handler: F,
-        tenancy: &'h mut Tenancy<'q, M>,
+        tenancy: &'h mut Tenancy<'q, M, W>,
     }
 }
 
-impl<F, M, E> Future for Handling<'_, '_, F, M>
+impl<F, M, E, W> Future for Handling<'_, '_, F, M, W>
 where
     F: Future<Output = Result<(), E>>,
+    W: Watch,
 {
-    type Output = F::Output;
+    type Output = Result<(), Cut<E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if this.tenancy.watch.enter() == Standing::Cut {
+            scope::begin_cut();
+            return Poll::Ready(Err(Cut::Overran(this.tenancy.watch.overran())));
+        }
+        if this.tenancy.watch.lets_go() {
+            this.tenancy.consumer.vacate();
+        }
         if let Some(context) = &this.tenancy.inherited {
             scope::inherit(context);
         }
         let polled = this.handler.poll(cx);
         if this.tenancy.inherited.is_some() {
             scope::inherit_nothing();
+        }
+        if this.tenancy.watch.leave(polled.is_ready()) == Standing::GivenUp {
+            scope::begin_cut();
+            return Poll::Ready(Err(Cut::GivenUp));
+        }
+        if this.tenancy.watch.lets_go() {
+            let cell = this.tenancy.cell;
+            this.tenancy.consumer.resume(&cell.queue);
         }
         match &polled {
             Poll::Pending => this.tenancy.consumer.publish(),
@@ -537,18 +629,18 @@ where
             }),
             Poll::Ready(_) => {}
         }
-        polled
+        polled.map_err(Cut::Failed)
     }
 }
 
 /// Sleeps until there may be a message or an order. Wake-ups can be spurious.
-struct Park<'h, 'q, M> {
-    tenancy: &'h mut Tenancy<'q, M>,
+struct Park<'h, 'q, M, W: Watch> {
+    tenancy: &'h mut Tenancy<'q, M, W>,
     parked: bool,
 }
 
-impl<'h, 'q, M> Park<'h, 'q, M> {
-    fn new(tenancy: &'h mut Tenancy<'q, M>) -> Self {
+impl<'h, 'q, M, W: Watch> Park<'h, 'q, M, W> {
+    fn new(tenancy: &'h mut Tenancy<'q, M, W>) -> Self {
         Self {
             tenancy,
             parked: false,
@@ -556,7 +648,7 @@ impl<'h, 'q, M> Park<'h, 'q, M> {
     }
 }
 
-impl<M: Send + 'static> Future for Park<'_, '_, M> {
+impl<M: Send + 'static, W: Watch> Future for Park<'_, '_, M, W> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
@@ -577,7 +669,7 @@ impl<M: Send + 'static> Future for Park<'_, '_, M> {
     }
 }
 
-impl<M: Send + 'static> Tenancy<'_, M> {
+impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
     /// See [`crate::idle`].
     #[inline]
     fn get_listed(&self) {
@@ -725,7 +817,7 @@ mod tests {
     async fn a_small_actor_fits_into_a_small_task() {
         let actor = System::new("test").spawn(Small(0));
         let cell = actor.cell.clone();
-        let hosted = host::<Small, _>(cell, Once(Some(Small(0))));
+        let hosted = host::<Small, _, _>(cell, Once(Some(Small(0))), crate::watchdog::Unwatched);
         assert!(size_of_val(&hosted) <= 248, "{}", size_of_val(&hosted));
         assert!(size_of::<Cell<u64>>() <= 216, "{}", size_of::<Cell<u64>>());
         // It was never the host of that cell.

@@ -273,6 +273,27 @@ pub(crate) struct Consumer<'a, T> {
 enum ConsumerKind<'a, T> {
     Fifo(FifoConsumer<'a, T>),
     Locked(LockedConsumer<'a, T>),
+    /// The right was given back.
+    Vacant,
+}
+
+impl<'a, T> Consumer<'a, T> {
+    /// Gives the right back, for somebody else to [`consume`](Queue::consume) or for [`resume`](Self::resume). Until then there is nothing
+    /// to pop.
+    pub(crate) fn vacate(&mut self) {
+        self.kind = ConsumerKind::Vacant;
+    }
+
+    pub(crate) fn is_vacant(&self) -> bool {
+        matches!(self.kind, ConsumerKind::Vacant)
+    }
+
+    /// Takes the right again, which nobody else has taken.
+    pub(crate) fn resume(&mut self, queue: &'a Queue<T>) {
+        *self = queue
+            .consume()
+            .expect("nobody consumes in place of a run loop that was not given up");
+    }
 }
 
 impl<T> Consumer<'_, T> {
@@ -282,6 +303,7 @@ impl<T> Consumer<'_, T> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.pop(),
             ConsumerKind::Locked(consumer) => consumer.pop(),
+            ConsumerKind::Vacant => None,
         }
     }
 
@@ -290,6 +312,7 @@ impl<T> Consumer<'_, T> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.publish(),
             ConsumerKind::Locked(consumer) => consumer.publish(),
+            ConsumerKind::Vacant => {}
         }
     }
 
@@ -299,6 +322,7 @@ impl<T> Consumer<'_, T> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.park(),
             ConsumerKind::Locked(consumer) => consumer.park(),
+            ConsumerKind::Vacant => false,
         }
     }
 
@@ -308,6 +332,7 @@ impl<T> Consumer<'_, T> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.trim(),
             ConsumerKind::Locked(consumer) => consumer.trim(),
+            ConsumerKind::Vacant => {}
         }
     }
 }

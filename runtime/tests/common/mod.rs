@@ -222,5 +222,9 @@ pub fn life(event: &Life) -> String {
             ),
             None => format!("exited {incarnation}: {reason}"),
         },
+        Life::Overran {
+            incarnation,
+            overrun,
+        } => format!("overran {incarnation}: {overrun}"),
     }
 }

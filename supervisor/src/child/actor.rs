@@ -28,9 +28,12 @@ impl<M: Send + 'static> ActorKind<M> {
         Fut: Future<Output = Result<Option<A>, A::Error>> + Send + 'static,
     {
         let drain = place.options.drain;
-        let spec = HostSpec::new(place.path)
+        let mut spec = HostSpec::new(place.path)
             .mailbox(place.options.mailbox)
             .placement(place.options.placement);
+        if let (Some(budget), Some(line)) = (place.options.budget, place.options.specified_at) {
+            spec = spec.budget(budget, line);
+        }
         let (reference, host) = place
             .system
             .host::<A, _, _>(spec, factory, place.observer)?;

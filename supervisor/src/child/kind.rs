@@ -6,11 +6,12 @@
 use std::any::{Any, type_name};
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use treewarden_runtime::host::Observer;
 use treewarden_runtime::{
-    ActorRef, AddressState, LookupError, Mailbox, NodeSnapshot, Placement, System,
+    ActorRef, AddressState, HandlerBudget, LookupError, Mailbox, NodeSnapshot, Placement, System,
 };
 
 use crate::report::TreeLog;
@@ -31,6 +32,9 @@ pub(crate) struct ChildOptions {
     pub(crate) mailbox: Mailbox,
     pub(crate) placement: Placement,
     pub(crate) drain: bool,
+    pub(crate) budget: Option<HandlerBudget>,
+    /// The line at which the child was specified.
+    pub(crate) specified_at: Option<&'static Location<'static>>,
 }
 
 impl ChildPlace {

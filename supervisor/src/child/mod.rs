@@ -1,9 +1,10 @@
 //! Children: how they are specified, and the kinds there are.
 //!
 //! A [`Child`] is a specification and a blueprint. The kinds are in files of their own, each behind [`ChildKind`]:
-//! `actor.rs`, `task.rs`, `join.rs`, `supervisor.rs`, `process/`, `ractor.rs`.
+//! `actor.rs`, `task.rs`, `blocking.rs`, `join.rs`, `supervisor.rs`, `process/`, `ractor.rs`.
 
 mod actor;
+mod blocking;
 mod incarnation;
 mod join;
 mod kind;
@@ -17,11 +18,13 @@ mod task;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use treewarden_runtime::{Actor, Failure, Init, Mailbox, Placement};
+use treewarden_runtime::{Actor, Failure, HandlerBudget, Init, Mailbox, Placement};
 
+pub use self::blocking::BlockingContext;
 pub(crate) use self::kind::ChildOptions;
 pub use self::kind::{ChildKind, ChildPlace, Found};
 #[cfg(all(unix, feature = "process"))]
@@ -57,6 +60,7 @@ pub struct Child {
 
 impl Child {
     /// An actor. The factory makes the instance of each incarnation; its start includes [`Actor::started`].
+    #[track_caller]
     pub fn actor<A, F, Fut>(id: impl Into<Arc<str>>, mut factory: F) -> Self
     where
         A: Actor,
@@ -71,6 +75,7 @@ impl Child {
 
     /// An actor whose factory may decline with `None` (OTP: `ignore`). The child then stays without an instance, and is
     /// no failure.
+    #[track_caller]
     pub fn actor_or_ignore<A, F, Fut>(id: impl Into<Arc<str>>, factory: F) -> Self
     where
         A: Actor,
@@ -128,6 +133,42 @@ impl Child {
                 place,
                 factory.clone(),
                 task::Style::Future,
+            )))
+        })
+    }
+
+    /// A function that blocks, on a thread of its own for each incarnation.
+    ///
+    /// It counts as started when it says that it is [ready](BlockingContext::ready), when it begins to work off a channel, or when it
+    /// returns `Ok`. It has to look whether it is to stop, because nothing can interrupt it: if it returns `Ok` then, its exit reason is
+    /// `Shutdown`, and `Killed` if its time was over. To feed it, give it the receiving end of a channel, which outlives its incarnations:
+    ///
+    /// ```
+    /// use crossbeam_channel::bounded;
+    /// use treewarden_runtime::Failure;
+    /// use treewarden_supervisor::Child;
+    ///
+    /// let (jobs, waiting) = bounded::<String>(64); // senders wait, or are refused, beyond
+    /// let child = Child::blocking("digest", move |cx| {
+    ///     cx.each(&waiting, |job| {
+    ///         println!("{} bytes", job.len());
+    ///         Ok::<(), Failure>(())
+    ///     })
+    /// });
+    /// # drop((jobs, child));
+    /// ```
+    #[track_caller]
+    pub fn blocking<F, E>(id: impl Into<Arc<str>>, function: F) -> Self
+    where
+        F: Fn(&BlockingContext) -> Result<(), E> + Send + Sync + 'static,
+        E: Into<Failure>,
+    {
+        let function =
+            Arc::new(move |context: &BlockingContext| function(context).map_err(Into::into));
+        Self::custom(id, move |place| {
+            Ok(Box::new(blocking::BlockingKind::new(
+                place,
+                function.clone(),
             )))
         })
     }
@@ -210,13 +251,17 @@ impl Child {
 
     /// A child of a kind of your own. The blueprint is called when the child is added to a supervisor, and starts
     /// nothing; a failure of it refuses the child.
+    #[track_caller]
     pub fn custom<F>(id: impl Into<Arc<str>>, blueprint: F) -> Self
     where
         F: Fn(ChildPlace) -> Result<Box<dyn ChildKind>, Failure> + Send + Sync + 'static,
     {
         Child {
             spec: ChildSpec::worker(id),
-            options: ChildOptions::default(),
+            options: ChildOptions {
+                specified_at: Some(Location::caller()),
+                ..ChildOptions::default()
+            },
             blueprint: Arc::new(blueprint),
         }
     }
@@ -291,6 +336,29 @@ impl Child {
     /// deadline of its [`shutdown`](Self::shutdown) holds all the same. Default: no.
     pub fn drain(mut self, drain: bool) -> Self {
         self.options.drain = drain;
+        self
+    }
+
+    /// How long a handler of an actor may take, and what is done about one that takes longer. Other kinds have no handlers. Default: as
+    /// long as it takes, unwatched.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use treewarden_runtime::{Actor, Context, Failure};
+    /// # struct Mill;
+    /// # impl Actor for Mill {
+    /// #     type Msg = ();
+    /// #     type Error = Failure;
+    /// #     async fn handle(&mut self, _: (), _: &mut Context<Self>) -> Result<(), Failure> { Ok(()) }
+    /// # }
+    /// use treewarden_runtime::HandlerBudget;
+    /// use treewarden_supervisor::Child;
+    ///
+    /// let child = Child::actor("mill", |_| async { Ok(Mill) })
+    ///     .handler_budget(HandlerBudget::cancel(Duration::from_secs(2)));
+    /// ```
+    pub fn handler_budget(mut self, budget: HandlerBudget) -> Self {
+        self.options.budget = Some(budget);
         self
     }
 

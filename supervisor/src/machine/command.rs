@@ -357,6 +357,15 @@ pub enum Report<R> {
         /// Whether it is left behind; otherwise it is waited for.
         abandoned: bool,
     },
+    /// A handler of an actor takes longer than its budget. Told by the watchdog, which decides by itself what to do.
+    Overran {
+        /// The id of the actor.
+        id: Arc<str>,
+        /// The incarnation.
+        generation: u64,
+        /// In which handler, for how long, and what was done about it.
+        overrun: treewarden_runtime::Overrun,
+    },
     /// The supervisor gives up.
     Escalated {
         /// The child that failed last.

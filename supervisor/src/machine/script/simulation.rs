@@ -503,6 +503,8 @@ fn describe(report: &Report<Outcome>) -> Option<String> {
         Report::Escalated { id, limit, reason } => {
             format!("gives up on {id}: {reason}, limit {limit:?}")
         }
+        // Never the machine's.
+        Report::Overran { .. } => return None,
         Report::AutoShutdown { id } => format!("shuts down with {id}"),
     })
 }
