@@ -6,7 +6,7 @@
 -behaviour(gen_server).
 -export([main/1]).
 -export([init/1, handle_call/3, handle_cast/2, terminate/2]).
--export([start_fragile/1]).
+-export([start_fragile/1, start_doomed/2, start_member/0]).
 
 -define(CLIENTS, 64).
 -define(RING, 1000).
@@ -16,27 +16,30 @@
 %% OTP's supervisor filters its whole log of restarts at each restart, so its price grows with their number.
 -define(CRASHES_PER_SUPERVISOR, 100).
 
-main([Variant, Measurement, BudgetMs, IdleActors, Crashes, SlowMessages]) ->
+main([Variant, Measurement, BudgetMs, IdleActors, Crashes, SlowMessages, Children]) ->
     %% A report for each crash would be most of the time.
     logger:set_primary_config(level, none),
     Budget = list_to_integer(BudgetMs) * 1000000,
-    Sizes = {Budget, list_to_integer(IdleActors), list_to_integer(Crashes), list_to_integer(SlowMessages)},
+    Sizes = {Budget, list_to_integer(IdleActors), list_to_integer(Crashes), list_to_integer(SlowMessages),
+             list_to_integer(Children)},
     [io:format("~s ~.3f~n", [Name, float(Figure)])
      || {Name, Figure} <- measure(Measurement, list_to_atom(Variant), Sizes)],
     halt(0).
 
-measure("tell-1", V, {B, _, _, _}) -> [{"tell-1", repeated(B, fun(N) -> tell(V, 1, N, narrow) end)}];
-measure("tell-4", V, {B, _, _, _}) -> [{"tell-4", repeated(B, fun(N) -> tell(V, 4, N, narrow) end)}];
-measure("tell-1-64b", V, {B, _, _, _}) -> [{"tell-1-64b", repeated(B, fun(N) -> tell(V, 1, N, wide) end)}];
-measure("tell-4-64b", V, {B, _, _, _}) -> [{"tell-4-64b", repeated(B, fun(N) -> tell(V, 4, N, wide) end)}];
-measure("ask-1", V, {B, _, _, _}) -> [{"ask-1", repeated(B, fun(N) -> ask(V, 1, N) end)}];
-measure("ask-64", V, {B, _, _, _}) -> [{"ask-64", repeated(B, fun(N) -> ask(V, ?CLIENTS, N) end)}];
-measure("ping-pong", V, {B, _, _, _}) -> [{"ping-pong", repeated(B, fun(N) -> ring(V, 2, N) end)}];
-measure("ring", V, {B, _, _, _}) -> [{"ring", repeated(B, fun(N) -> ring(V, ?RING, N) end)}];
-measure("fan-out", V, {B, _, _, _}) -> [{"fan-out", fan_out(V, B)}];
-measure("lives", V, {_, Idle, _, _}) -> lives(V, Idle);
-measure("crash", V, {_, _, Crashes, _}) -> crash(V, Crashes);
-measure("peak-memory", V, {_, _, _, Slow}) -> peak_memory(V, Slow).
+measure("tell-1", V, {B, _, _, _, _}) -> [{"tell-1", repeated(B, fun(N) -> tell(V, 1, N, narrow) end)}];
+measure("tell-4", V, {B, _, _, _, _}) -> [{"tell-4", repeated(B, fun(N) -> tell(V, 4, N, narrow) end)}];
+measure("tell-1-64b", V, {B, _, _, _, _}) -> [{"tell-1-64b", repeated(B, fun(N) -> tell(V, 1, N, wide) end)}];
+measure("tell-4-64b", V, {B, _, _, _, _}) -> [{"tell-4-64b", repeated(B, fun(N) -> tell(V, 4, N, wide) end)}];
+measure("ask-1", V, {B, _, _, _, _}) -> [{"ask-1", repeated(B, fun(N) -> ask(V, 1, N) end)}];
+measure("ask-64", V, {B, _, _, _, _}) -> [{"ask-64", repeated(B, fun(N) -> ask(V, ?CLIENTS, N) end)}];
+measure("ping-pong", V, {B, _, _, _, _}) -> [{"ping-pong", repeated(B, fun(N) -> ring(V, 2, N) end)}];
+measure("ring", V, {B, _, _, _, _}) -> [{"ring", repeated(B, fun(N) -> ring(V, ?RING, N) end)}];
+measure("fan-out", V, {B, _, _, _, _}) -> [{"fan-out", fan_out(V, B)}];
+measure("lives", V, {_, Idle, _, _, _}) -> lives(V, Idle);
+measure("crash", V, {_, _, Crashes, _, _}) -> crash(V, Crashes);
+measure("restart", gen, {_, _, Crashes, _, _}) -> restart(Crashes);
+measure("family", gen, {_, _, _, _, Children}) -> family(Children);
+measure("peak-memory", V, {_, _, _, Slow, _}) -> peak_memory(V, Slow).
 
 now_ns() -> erlang:monotonic_time(nanosecond).
 
@@ -188,6 +191,47 @@ crashes(gen) ->
     receive {'DOWN', Down, _, _, _} -> ok end,
     Times.
 
+%% As many restarts for each supervisor as for crashes.
+restart(Count) ->
+    process_flag(trap_exit, true),
+    Batches = max(1, Count div ?CRASHES_PER_SUPERVISOR),
+    Elapsed = lists:sum([restarts() || _ <- lists:seq(1, Batches)]),
+    [{"restart", Elapsed / (Batches * ?CRASHES_PER_SUPERVISOR)}].
+
+restarts() ->
+    Left = atomics:new(1, []),
+    atomics:put(Left, 1, ?CRASHES_PER_SUPERVISOR),
+    Start = now_ns(),
+    {ok, Supervisor} = supervisor:start_link(?MODULE, {doomed, Left, self()}),
+    receive survived -> ok end,
+    Elapsed = now_ns() - Start,
+    end_of(Supervisor),
+    Elapsed.
+
+family(Count) ->
+    process_flag(trap_exit, true),
+    erlang:garbage_collect(),
+    Before = status_bytes("VmRSS:"),
+    Start = now_ns(),
+    {ok, Supervisor} = supervisor:start_link(?MODULE, family),
+    [{ok, _} = supervisor:start_child(Supervisor, []) || _ <- lists:seq(1, Count)],
+    Up = now_ns() - Start,
+    Bytes = max(0, status_bytes("VmRSS:") - Before),
+    Stop = now_ns(),
+    end_of(Supervisor),
+    Down = now_ns() - Stop,
+    [{"child-start", Up / Count}, {"child-stop", Down / Count}, {"child-bytes", Bytes / Count}].
+
+end_of(Supervisor) ->
+    unlink(Supervisor),
+    Down = monitor(process, Supervisor),
+    exit(Supervisor, shutdown),
+    receive {'DOWN', Down, _, _, _} -> ok end.
+
+start_doomed(Left, Client) -> gen_server:start_link(?MODULE, {doomed, Left, Client}, []).
+
+start_member() -> gen_server:start_link(?MODULE, {fragile}, []).
+
 supervise(Client) ->
     Child = spawn_link(fun() -> bare({fragile}) end),
     Client ! {child, Child},
@@ -247,6 +291,22 @@ bare(State) ->
 init(supervisor) ->
     Child = #{id => fragile, start => {?MODULE, start_fragile, [x]}, shutdown => brutal_kill},
     {ok, {#{intensity => 2 * ?CRASHES_PER_SUPERVISOR, period => 1}, [Child]}};
+init({doomed, Left, Client}) when is_pid(Client) ->
+    case get('$ancestors') of
+        %% The supervisor itself is made by the measuring process, its child by the supervisor.
+        [Client | _] ->
+            Child = #{id => doomed, start => {?MODULE, start_doomed, [Left, Client]}, shutdown => brutal_kill},
+            {ok, {#{intensity => 2 * ?CRASHES_PER_SUPERVISOR, period => 1}, [Child]}};
+        _ ->
+            case atomics:get(Left, 1) of
+                0 -> Client ! survived;
+                _ -> atomics:sub(Left, 1, 1), gen_server:cast(self(), fail)
+            end,
+            {ok, {fragile}}
+    end;
+init(family) ->
+    Child = #{id => member, start => {?MODULE, start_member, []}},
+    {ok, {#{strategy => simple_one_for_one}, [Child]}};
 init(State) ->
     started(State),
     {ok, State}.
@@ -256,6 +316,7 @@ handle_call(Msg, _From, State) ->
     {reply, Reply, Next}.
 
 handle_cast(stop, State) -> {stop, normal, State};
+handle_cast(fail, State) -> {stop, asked_to_fail, State};
 handle_cast(Msg, State) -> {noreply, handle(gen, Msg, State)}.
 
 terminate(_, State) -> stopped(State).

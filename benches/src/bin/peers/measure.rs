@@ -52,6 +52,8 @@ pub(crate) fn measure<P: Peer>(
         Measurement::FanOut => one(Workload::FanOut, P::run(kind, fan_out::<P>(budget))),
         Measurement::Lives => Some(P::run(kind, lives::<P>(scale.idle_actors))),
         Measurement::Crash => P::run(kind, crashes::<P>(scale.crashes)),
+        Measurement::Restart => P::run(kind, restarts::<P>(scale.crashes)),
+        Measurement::Family => P::run(kind, family::<P>(scale.children)),
         Measurement::PeakMemory => one(
             Workload::PeakMemory,
             P::run(kind, peak_memory::<P>(scale.slow_messages)),
@@ -207,6 +209,43 @@ async fn crashes<P: Peer>(count: usize) -> Option<Vec<(Workload, f64)>> {
     ])
 }
 
+async fn restarts<P: Peer>(count: usize) -> Option<Vec<(Workload, f64)>> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let goal = Goal::new(1);
+    let start = Instant::now();
+    let keep = P::restarts(count as u64, goal.clone()).await?;
+    goal.reached().await;
+    let elapsed = start.elapsed();
+    drop(keep);
+    one(Workload::Restart, elapsed.as_nanos() as f64 / count as f64)
+}
+
+async fn family<P: Peer>(count: usize) -> Option<Vec<(Workload, f64)>> {
+    let (started, all_started) = Goal::grouped(count);
+    let (stopped, all_stopped) = Goal::grouped(count);
+    let lives: Vec<Life> = started
+        .into_iter()
+        .zip(stopped)
+        .map(|(started, stopped)| Life { started, stopped })
+        .collect();
+    let before = resident_bytes();
+    let start = Instant::now();
+    let family = P::family(lives).await?;
+    all_started.reached().await;
+    let up = start.elapsed();
+    let bytes = resident_bytes().saturating_sub(before);
+    let start = Instant::now();
+    P::disband(family).await;
+    all_stopped.reached().await;
+    let down = start.elapsed();
+    let count = count as f64;
+    Some(vec![
+        (Workload::ChildStart, up.as_nanos() as f64 / count),
+        (Workload::ChildStop, down.as_nanos() as f64 / count),
+        (Workload::ChildBytes, bytes as f64 / count),
+    ])
+}
+
 async fn peak_memory<P: Peer>(count: u64) -> f64 {
     let goal = Goal::new(1);
     let counter = P::counter::<u64>(Tally::new(count, goal.clone()).slow(SLOW_WORK)).await;
@@ -216,7 +255,7 @@ async fn peak_memory<P: Peer>(count: u64) -> f64 {
     peak_resident_bytes().saturating_sub(before) as f64 / 1e6
 }
 
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     status_bytes("VmRSS:")
 }
 

@@ -5,6 +5,8 @@
 
 use std::future::Future;
 use std::hint;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -106,6 +108,8 @@ pub(crate) trait Peer: Sized + 'static {
     type Relay: Clone + Send + Sync + 'static;
     /// What keeps an idle actor alive.
     type Idle: Send + 'static;
+    /// What keeps a supervisor.
+    type Keep: Send + 'static;
 
     /// Runs `body` where this system's actors can be spawned.
     fn run<F>(kind: RuntimeKind, body: F) -> F::Output
@@ -149,6 +153,69 @@ pub(crate) trait Peer: Sized + 'static {
     fn crashes(count: usize) -> impl Future<Output = Option<Vec<Duration>>> + Send {
         let _ = count;
         async { None }
+    }
+
+    /// Starts a supervised actor that fails `count` times, each time as soon as it has started, and arrives at `goal` with the start
+    /// after that. What is returned keeps it.
+    fn restarts(count: u64, goal: Goal) -> impl Future<Output = Option<Self::Keep>> + Send {
+        let _ = (count, goal);
+        async { None }
+    }
+
+    /// One supervisor with a child for each of `lives`.
+    fn family(lives: Vec<Life>) -> impl Future<Output = Option<Self::Keep>> + Send {
+        let _ = lives;
+        async { None }
+    }
+
+    /// Begins the end of the supervisor, and of its children.
+    fn disband(family: Self::Keep) -> impl Future<Output = ()> + Send {
+        let _ = family;
+        async {}
+    }
+}
+
+/// An actor that fails by itself: how often it still has to, over all incarnations. By an error and not by a panic: unwinding is the same for
+/// all Rust systems, and would be most of the time.
+#[derive(Clone)]
+pub(crate) struct Doom {
+    left: Arc<AtomicU64>,
+    goal: Goal,
+}
+
+impl Doom {
+    pub(crate) fn new(crashes: u64, goal: Goal) -> Doom {
+        Doom {
+            left: Arc::new(AtomicU64::new(crashes)),
+            goal,
+        }
+    }
+
+    /// At the start of an incarnation: whether it is to fail as well.
+    pub(crate) fn strikes(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            self.goal.arrive();
+            return false;
+        }
+        self.left.store(left - 1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Arrives when the state of an actor is dropped, however it ends.
+pub(crate) struct Alive(Life);
+
+impl Alive {
+    pub(crate) fn begin(life: Life) -> Alive {
+        life.started.arrive();
+        Alive(life)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.stopped.arrive();
     }
 }
 

@@ -25,12 +25,16 @@ pub(crate) enum Workload {
     Bytes,
     CrashP50,
     CrashP99,
+    Restart,
+    ChildStart,
+    ChildStop,
+    ChildBytes,
     PeakMemory,
 }
 
 impl Workload {
     /// In the order of the report.
-    pub(crate) const ALL: [Workload; 15] = [
+    pub(crate) const ALL: [Workload; 19] = [
         Workload::Tell1,
         Workload::Tell4,
         Workload::Tell1Wide,
@@ -45,6 +49,10 @@ impl Workload {
         Workload::Bytes,
         Workload::CrashP50,
         Workload::CrashP99,
+        Workload::Restart,
+        Workload::ChildStart,
+        Workload::ChildStop,
+        Workload::ChildBytes,
         Workload::PeakMemory,
     ];
 
@@ -64,6 +72,10 @@ impl Workload {
             Workload::Bytes => "bytes",
             Workload::CrashP50 => "crash-p50",
             Workload::CrashP99 => "crash-p99",
+            Workload::Restart => "restart",
+            Workload::ChildStart => "child-start",
+            Workload::ChildStop => "child-stop",
+            Workload::ChildBytes => "child-bytes",
             Workload::PeakMemory => "peak-memory",
         }
     }
@@ -76,7 +88,7 @@ impl Workload {
 
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Workload::Bytes => "bytes",
+            Workload::Bytes | Workload::ChildBytes => "bytes",
             Workload::CrashP50 | Workload::CrashP99 => "us",
             Workload::PeakMemory => "MB",
             _ => "ns",
@@ -110,6 +122,16 @@ impl Workload {
             Workload::CrashP99 => {
                 "from the crash of a supervised actor until its next incarnation has answered; 99th percentile"
             }
+            Workload::Restart => {
+                "one supervised actor that returns an error as soon as it has started, again and again; time for each restart"
+            }
+            Workload::ChildStart => {
+                "children of one supervisor; time for each until all have started"
+            }
+            Workload::ChildStop => {
+                "the end of their supervisor; time for each child until all have been dropped"
+            }
+            Workload::ChildBytes => "idle children of one supervisor; resident memory of each",
             Workload::PeakMemory => {
                 "one fast sender to an actor that needs 500 ns a message; resident memory above the start"
             }
@@ -129,6 +151,10 @@ impl Workload {
             Workload::FanOut => Measurement::FanOut,
             Workload::Spawn | Workload::Stop | Workload::Bytes => Measurement::Lives,
             Workload::CrashP50 | Workload::CrashP99 => Measurement::Crash,
+            Workload::Restart => Measurement::Restart,
+            Workload::ChildStart | Workload::ChildStop | Workload::ChildBytes => {
+                Measurement::Family
+            }
             Workload::PeakMemory => Measurement::PeakMemory,
         }
     }
@@ -156,11 +182,14 @@ pub(crate) enum Measurement {
     Lives,
     /// Both percentiles.
     Crash,
+    Restart,
+    /// Start, bytes and stop of the children of one supervisor.
+    Family,
     PeakMemory,
 }
 
 impl Measurement {
-    pub(crate) const ALL: [Measurement; 12] = [
+    pub(crate) const ALL: [Measurement; 14] = [
         Measurement::Tell1,
         Measurement::Tell4,
         Measurement::Tell1Wide,
@@ -172,8 +201,18 @@ impl Measurement {
         Measurement::FanOut,
         Measurement::Lives,
         Measurement::Crash,
+        Measurement::Restart,
+        Measurement::Family,
         Measurement::PeakMemory,
     ];
+
+    /// Whether it needs a supervisor.
+    pub(crate) fn is_of_supervision(self) -> bool {
+        matches!(
+            self,
+            Measurement::Crash | Measurement::Restart | Measurement::Family
+        )
+    }
 
     /// The name on the command line of the measuring process.
     pub(crate) fn name(self) -> &'static str {
@@ -189,6 +228,8 @@ impl Measurement {
             Measurement::FanOut => "fan-out",
             Measurement::Lives => "lives",
             Measurement::Crash => "crash",
+            Measurement::Restart => "restart",
+            Measurement::Family => "family",
             Measurement::PeakMemory => "peak-memory",
         }
     }
@@ -246,8 +287,10 @@ pub(crate) struct Scale {
     pub(crate) budget: Duration,
     /// Actors of spawn, bytes and stop.
     pub(crate) idle_actors: usize,
-    /// Crashes that the percentiles are taken from.
+    /// Crashes that the percentiles are taken from, and restarts.
     pub(crate) crashes: usize,
+    /// Children of one supervisor.
+    pub(crate) children: usize,
     /// Messages to the slow actor.
     pub(crate) slow_messages: u64,
     /// A process that runs longer has failed.
@@ -260,6 +303,7 @@ impl Scale {
         budget: Duration::from_millis(1500),
         idle_actors: 1_000_000,
         crashes: 20_000,
+        children: 100_000,
         slow_messages: 10_000_000,
         limit: Duration::from_secs(300),
     };
@@ -269,6 +313,7 @@ impl Scale {
         budget: Duration::from_millis(300),
         idle_actors: 100_000,
         crashes: 3_000,
+        children: 20_000,
         slow_messages: 1_000_000,
         limit: Duration::from_secs(30),
     };

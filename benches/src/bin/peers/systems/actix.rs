@@ -139,6 +139,7 @@ impl<const ARBITERS: usize> Peer for Actix<ARBITERS> {
     type Counter<P: Payload> = Addr<Counter>;
     type Relay = Addr<Relay>;
     type Idle = Addr<Idle>;
+    type Keep = ();
 
     fn run<F>(kind: RuntimeKind, body: F) -> F::Output
     where

@@ -89,6 +89,7 @@ impl Compiled {
             scale.idle_actors.to_string(),
             scale.crashes.to_string(),
             scale.slow_messages.to_string(),
+            scale.children.to_string(),
         ]);
         command
     }

@@ -10,7 +10,7 @@ use kameo::mailbox;
 use kameo::prelude::*;
 
 use crate::goal::Goal;
-use crate::peer::{Life, Payload, Peer, Tally};
+use crate::peer::{Alive, Doom, Life, Payload, Peer, Tally};
 use crate::workload::CAPACITY;
 
 pub(crate) struct Kameo;
@@ -137,7 +137,7 @@ impl Message<Incarnation> for Fragile {
     }
 }
 
-struct Supervisor;
+pub(crate) struct Supervisor;
 
 impl Actor for Supervisor {
     type Args = Self;
@@ -148,10 +148,47 @@ impl Actor for Supervisor {
     }
 }
 
+#[derive(Clone)]
+struct Doomed(Doom);
+
+impl Actor for Doomed {
+    type Args = Self;
+    type Error = Infallible;
+
+    async fn on_start(state: Self, myself: ActorRef<Self>) -> Result<Self, Infallible> {
+        if state.0.strikes() {
+            myself.tell(Fail).try_send().expect("there is room");
+        }
+        Ok(state)
+    }
+}
+
+struct Fail;
+
+impl Message<Fail> for Doomed {
+    type Reply = Result<(), &'static str>;
+
+    async fn handle(&mut self, _: Fail, _: &mut Context<Self, Self::Reply>) -> Self::Reply {
+        Err("asked to fail")
+    }
+}
+
+struct Member(#[expect(dead_code, reason = "for its drop")] Alive);
+
+impl Actor for Member {
+    type Args = Life;
+    type Error = Infallible;
+
+    async fn on_start(life: Life, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(Member(Alive::begin(life)))
+    }
+}
+
 impl Peer for Kameo {
     type Counter<P: Payload> = ActorRef<Counter>;
     type Relay = ActorRef<Relay>;
     type Idle = ActorRef<Idle>;
+    type Keep = ActorRef<Supervisor>;
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
         Counter::spawn_with_mailbox(Counter(tally), mailbox::bounded(CAPACITY))
@@ -221,5 +258,29 @@ impl Peer for Kameo {
             times.push(start.elapsed());
         }
         Some(times)
+    }
+
+    async fn restarts(count: u64, goal: Goal) -> Option<ActorRef<Supervisor>> {
+        let supervisor = Supervisor::spawn(Supervisor);
+        let doomed = Doomed(Doom::new(count, goal));
+        Doomed::supervise(&supervisor, doomed)
+            .restart_limit(u32::MAX, Duration::from_secs(1))
+            .spawn_with_mailbox(mailbox::bounded(CAPACITY))
+            .await;
+        Some(supervisor)
+    }
+
+    async fn family(lives: Vec<Life>) -> Option<ActorRef<Supervisor>> {
+        let supervisor = Supervisor::spawn(Supervisor);
+        for life in lives {
+            Member::supervise(&supervisor, life)
+                .spawn_with_mailbox(mailbox::bounded(CAPACITY))
+                .await;
+        }
+        Some(supervisor)
+    }
+
+    async fn disband(family: ActorRef<Supervisor>) {
+        family.stop_gracefully().await.expect("stopped once");
     }
 }

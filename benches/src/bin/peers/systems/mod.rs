@@ -15,6 +15,7 @@ mod actix;
 pub(crate) mod erlang;
 mod kameo;
 mod ractor;
+mod ractor_supervisor;
 mod tokio_channel;
 mod treewarden;
 mod xtra;
@@ -24,6 +25,8 @@ mod xtra;
 pub(crate) enum System {
     Treewarden,
     Ractor,
+    /// ractor with the supervisor of the crate ractor-supervisor, for what needs one.
+    RactorSupervisor,
     Kameo,
     /// actix with its actors in another arbiter than their clients, where the runtime is `multi`.
     Actix,
@@ -39,9 +42,10 @@ pub(crate) enum System {
 
 impl System {
     /// In the order in which they are measured.
-    pub(crate) const ALL: [System; 9] = [
+    pub(crate) const ALL: [System; 10] = [
         System::Treewarden,
         System::Ractor,
+        System::RactorSupervisor,
         System::Kameo,
         System::Actix,
         System::ActixOne,
@@ -55,6 +59,7 @@ impl System {
         match self {
             System::Treewarden => "treewarden",
             System::Ractor => "ractor",
+            System::RactorSupervisor => "ractor-sup",
             System::Kameo => "kameo",
             System::Actix => "actix",
             System::ActixOne => "actix-one",
@@ -87,7 +92,12 @@ impl System {
             // On `current` it is what `actix` is.
             System::ActixOne if kind == RuntimeKind::Current => false,
             // A panic is the end of the actor, of actix's whole arbiter: neither restarts it.
-            System::Actix | System::ActixOne | System::Xtra => measurement != Measurement::Crash,
+            System::Actix | System::ActixOne | System::Xtra => !measurement.is_of_supervision(),
+            // Their crashes are measured with a loop that starts the next one, which is no supervisor.
+            System::Tokio | System::Erlang => {
+                !matches!(measurement, Measurement::Restart | Measurement::Family)
+            }
+            System::RactorSupervisor => measurement.is_of_supervision(),
             _ => true,
         }
     }
@@ -126,6 +136,9 @@ impl System {
         match self {
             System::Treewarden => measure::<treewarden::Treewarden>(measurement, kind, scale),
             System::Ractor => measure::<ractor::Ractor>(measurement, kind, scale),
+            System::RactorSupervisor => {
+                ractor_supervisor::measure(measurement, kind, scale.crashes, scale.children)
+            }
             System::Kameo => measure::<kameo::Kameo>(measurement, kind, scale),
             System::Actix => measure::<actix::Actix<2>>(measurement, kind, scale),
             System::ActixOne => measure::<actix::Actix<1>>(measurement, kind, scale),

@@ -8,7 +8,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::mpsc;
 
 use crate::goal::Goal;
-use crate::peer::{Life, Payload, Peer, Tally};
+use crate::peer::{Alive, Doom, Life, Payload, Peer, Tally};
 
 pub(crate) struct Ractor;
 
@@ -177,10 +177,92 @@ impl Actor for Supervisor {
     }
 }
 
+pub(crate) struct Doomed;
+
+impl Actor for Doomed {
+    type Msg = ();
+    type State = ();
+    type Arguments = Doom;
+
+    async fn pre_start(&self, myself: ActorRef<()>, doom: Doom) -> Result<(), ActorProcessingErr> {
+        if doom.strikes() {
+            myself.cast(())?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, _: ActorRef<()>, (): (), (): &mut ()) -> Result<(), ActorProcessingErr> {
+        Err("asked to fail".into())
+    }
+}
+
+/// Starts the doomed one again.
+struct Guardian;
+
+impl Actor for Guardian {
+    type Msg = ();
+    type State = Doom;
+    type Arguments = Doom;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<()>,
+        doom: Doom,
+    ) -> Result<Doom, ActorProcessingErr> {
+        Actor::spawn_linked(None, Doomed, doom.clone(), myself.get_cell()).await?;
+        Ok(doom)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<()>,
+        event: SupervisionEvent,
+        doom: &mut Doom,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(..) = event {
+            Actor::spawn_linked(None, Doomed, doom.clone(), myself.get_cell()).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) struct Member;
+
+impl Actor for Member {
+    type Msg = u64;
+    type State = Alive;
+    type Arguments = Life;
+
+    async fn pre_start(&self, _: ActorRef<u64>, life: Life) -> Result<Alive, ActorProcessingErr> {
+        Ok(Alive::begin(life))
+    }
+}
+
+/// Spawns its children when it starts.
+struct Parent;
+
+impl Actor for Parent {
+    type Msg = ();
+    type State = ();
+    type Arguments = Vec<Life>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<()>,
+        lives: Vec<Life>,
+    ) -> Result<(), ActorProcessingErr> {
+        for life in lives {
+            Actor::spawn_linked(None, Member, life, myself.get_cell()).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Peer for Ractor {
     type Counter<P: Payload> = ActorRef<CounterMsg<P>>;
     type Relay = ActorRef<RelayMsg>;
     type Idle = ActorRef<u64>;
+    type Keep = ActorRef<()>;
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
         let spawned = Actor::spawn(None, Counter(std::marker::PhantomData), tally).await;
@@ -248,5 +330,19 @@ impl Peer for Ractor {
             assert_eq!(incarnation, crash);
         }
         Some(times)
+    }
+
+    async fn restarts(count: u64, goal: Goal) -> Option<ActorRef<()>> {
+        let spawned = Actor::spawn(None, Guardian, Doom::new(count, goal)).await;
+        Some(spawned.expect("the first child starts").0)
+    }
+
+    async fn family(lives: Vec<Life>) -> Option<ActorRef<()>> {
+        let spawned = Actor::spawn(None, Parent, lives).await;
+        Some(spawned.expect("the children start").0)
+    }
+
+    async fn disband(family: ActorRef<()>) {
+        family.stop(None);
     }
 }

@@ -98,6 +98,7 @@ impl Peer for TokioChannel {
     type Counter<P: Payload> = mpsc::Sender<CounterMsg<P>>;
     type Relay = mpsc::Sender<RelayMsg>;
     type Idle = mpsc::Sender<u64>;
+    type Keep = ();
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
         let (sender, mailbox) = mpsc::channel(CAPACITY);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use treewarden_runtime::{
     Actor, ActorRef, Context, ExitReason, Failure, Init, Mailbox, Reply, SpawnOptions, System,
 };
-use treewarden_supervisor::{Child, Supervisor};
+use treewarden_supervisor::{Child, Supervisor, Tree};
 
 use crate::goal::Goal;
-use crate::peer::{self, Payload, Peer, Tally};
+use crate::peer::{self, Alive, Doom, Payload, Peer, Tally};
 use crate::workload::CAPACITY;
 
 pub(crate) struct Treewarden;
@@ -113,10 +113,40 @@ impl Actor for Fragile {
     }
 }
 
+struct Doomed(Doom);
+
+impl Actor for Doomed {
+    type Msg = ();
+    type Error = Failure;
+
+    async fn started(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
+        if self.0.strikes() {
+            cx.myself().try_tell(())?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), Failure> {
+        Err(Failure::msg("asked to fail"))
+    }
+}
+
+struct Member(#[expect(dead_code, reason = "for its drop")] Alive);
+
+impl Actor for Member {
+    type Msg = u64;
+    type Error = Failure;
+
+    async fn handle(&mut self, _: u64, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
 impl Peer for Treewarden {
     type Counter<P: Payload> = ActorRef<CounterMsg<P>>;
     type Relay = ActorRef<RelayMsg>;
     type Idle = ActorRef<u64>;
+    type Keep = Tree;
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
         spawn(Counter(tally, std::marker::PhantomData))
@@ -189,5 +219,38 @@ impl Peer for Treewarden {
             assert_eq!(incarnation, crash + 1);
         }
         Some(times)
+    }
+
+    async fn restarts(count: u64, goal: Goal) -> Option<Tree> {
+        let doom = Doom::new(count, goal);
+        let make = move |_| {
+            let doomed = Doomed(doom.clone());
+            async move { Ok(doomed) }
+        };
+        let child = Child::actor("doomed", make).mailbox(Mailbox::bounded(CAPACITY));
+        let tree = Supervisor::one_for_one("tree")
+            .intensity(u32::MAX, Duration::from_secs(1))
+            .child(child)
+            .start(system())
+            .await;
+        Some(tree.expect("the child starts"))
+    }
+
+    async fn family(lives: Vec<peer::Life>) -> Option<Tree> {
+        let tree = Supervisor::dynamic("family").start(system()).await;
+        let tree = tree.expect("an empty supervisor starts");
+        for life in lives {
+            let make = move |_| {
+                let life = life.clone();
+                async move { Ok(Member(Alive::begin(life))) }
+            };
+            let child = Child::actor("member", make).mailbox(Mailbox::bounded(CAPACITY));
+            tree.start_child(child).await.expect("the child starts");
+        }
+        Some(tree)
+    }
+
+    async fn disband(family: Tree) {
+        family.shutdown().await;
     }
 }

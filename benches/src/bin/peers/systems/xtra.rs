@@ -96,6 +96,7 @@ impl Peer for Xtra {
     type Counter<P: Payload> = Address<Counter>;
     type Relay = Address<Relay>;
     type Idle = Address<Idle>;
+    type Keep = ();
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
         xtra::spawn_tokio(Counter(tally), Mailbox::bounded(CAPACITY))
