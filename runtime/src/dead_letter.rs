@@ -32,8 +32,8 @@ pub enum DeadLetterReason {
     GroupRestart,
     /// It answers an ask whose caller had gone away. The request itself was handled.
     ReplyDiscarded,
-    /// It told a monitor of an incarnation that is no more.
-    StaleMonitor,
+    /// It came from a monitor or timer of an incarnation that is no more, or from a timer that was cancelled.
+    Stale,
     /// Its mailbox was overloaded and gave it up: it had waited too long, or a more critical one needed its room.
     Shed,
     /// Its mailbox was full, its key had the most messages there, and another key needed room.
@@ -50,7 +50,7 @@ impl DeadLetterReason {
         Self::Gone,
         Self::GroupRestart,
         Self::ReplyDiscarded,
-        Self::StaleMonitor,
+        Self::Stale,
         Self::Shed,
         Self::OverShare,
     ];
@@ -65,7 +65,7 @@ impl DeadLetterReason {
             Self::Gone => "gone",
             Self::GroupRestart => "group_restart",
             Self::ReplyDiscarded => "reply_discarded",
-            Self::StaleMonitor => "stale_monitor",
+            Self::Stale => "stale",
             Self::Shed => "shed",
             Self::OverShare => "over_share",
         }

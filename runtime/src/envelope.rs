@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{dead_letter::DeadLetterReason, monitor::SlotGuard, receipt::Receipt, scope};
+use crate::{dead_letter::DeadLetterReason, receipt::Receipt, scope};
 
 /// A message and its context. No context costs one null word.
 pub(crate) struct Envelope<M> {
@@ -55,10 +55,29 @@ pub struct MessageContext {
     trace_parent: Option<Arc<str>>,
     /// Is told what became of the message.
     receipt: Option<Receipt>,
-    /// Set on monitor messages alone: gives the reserved slot free when the message leaves the queue.
+    /// Set on the messages of monitors and timers alone: gives the reserved slot free when the message leaves the queue.
     pub(crate) slot: Option<SlotGuard>,
     /// Set by a mailbox that gave the message up: it is discarded when it is taken out.
     pub(crate) sentence: Option<DeadLetterReason>,
+}
+
+/// A slot beyond the capacity of a mailbox, reserved for one message at a time.
+pub(crate) trait Slot: Send + Sync {
+    /// Which incarnation the message is for.
+    fn incarnation(&self) -> u64;
+    /// Whether it was cancelled.
+    fn is_void(&self) -> bool;
+    /// The message has left the mailbox.
+    fn release(self: Arc<Self>);
+}
+
+/// Lies in the context of such a message; its drop gives the slot free.
+pub(crate) struct SlotGuard(pub(crate) Arc<dyn Slot>);
+
+impl Drop for SlotGuard {
+    fn drop(&mut self) {
+        self.0.clone().release();
+    }
 }
 
 /// How much a message matters when not all can be served.

@@ -14,6 +14,7 @@
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
+//! | `timer` | messages to oneself, later |
 //! | `watchdog` | handlers that take too long |
 //! | [`host`] | for those who build supervisors |
 //!
@@ -45,6 +46,7 @@ mod snapshot;
 mod sync_ext;
 mod system;
 mod tell;
+mod timer;
 mod watchdog;
 #[cfg(feature = "wire")]
 pub mod wire;
@@ -72,4 +74,5 @@ pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };
 pub use tell::{Tell, TellAllError, TellError, Unsent};
+pub use timer::{MissedTicks, Timer};
 pub use watchdog::{HandlerBudget, HandlerOverran, Measure, Overrun, Whereabouts};

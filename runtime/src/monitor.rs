@@ -14,7 +14,11 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::{exit::ExitReason, sync_ext::MutexExt};
+use crate::{
+    envelope::{Slot, SlotGuard},
+    exit::ExitReason,
+    sync_ext::MutexExt,
+};
 
 /// What a monitor tells of its subject.
 #[derive(Clone, Debug)]
@@ -168,8 +172,19 @@ impl ReservedSlot {
             deliver: Box::new(deliver),
         })
     }
+}
 
-    fn release(self: &Arc<Self>) {
+impl Slot for ReservedSlot {
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// An event that lies in the mailbox is handled all the same.
+    fn is_void(&self) -> bool {
+        false
+    }
+
+    fn release(self: Arc<Self>) {
         let next = {
             let mut state = self.state.locked();
             state.queued = false;
@@ -182,7 +197,8 @@ impl ReservedSlot {
             }
         };
         if let Some(event) = next {
-            (self.deliver)(event, SlotGuard(self.clone()));
+            let guard = SlotGuard(self.clone());
+            (self.deliver)(event, guard);
         }
     }
 }
@@ -210,22 +226,6 @@ impl Watcher for SlotWatcher {
             event
         };
         (self.0.deliver)(event, SlotGuard(self.0.clone())) && !gone
-    }
-}
-
-/// Lies in the context of a monitor message; its drop gives the slot free.
-pub(crate) struct SlotGuard(Arc<ReservedSlot>);
-
-impl SlotGuard {
-    /// Which incarnation the message is for.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.0.incarnation
-    }
-}
-
-impl Drop for SlotGuard {
-    fn drop(&mut self) {
-        self.0.release();
     }
 }
 

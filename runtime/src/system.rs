@@ -33,6 +33,7 @@ use crate::{
     registry::{NameTaken, Registry},
     snapshot::{Inspect, NodeSnapshot, Snapshot},
     sync_ext::MutexExt,
+    timer::Wheels,
     watchdog::{Post, Unwatched, Watchdog},
 };
 
@@ -60,6 +61,7 @@ struct Inner {
     roots: Mutex<Slab<RootEntry>>,
     idle: Arc<IdleList>,
     watchdog: Arc<Watchdog>,
+    wheels: Wheels,
     closed: AtomicBool,
 }
 
@@ -123,6 +125,7 @@ impl SystemBuilder {
                 roots: Mutex::default(),
                 idle: Arc::default(),
                 watchdog: Arc::new(Watchdog::new(self.max_hung)),
+                wheels: Wheels::default(),
                 closed: AtomicBool::new(false),
             }),
         }
@@ -472,6 +475,11 @@ impl System {
             queue,
             core: Core::new(id, path, self.clone(), orders),
         })
+    }
+
+    /// Where timers wait.
+    pub(crate) fn wheels(&self) -> &Wheels {
+        &self.inner.wheels
     }
 
     /// Those who may have memory to give back.

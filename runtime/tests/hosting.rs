@@ -293,3 +293,51 @@ async fn events_that_nobody_takes_are_merged_and_counted() {
     assert_eq!(describe(&event), "gone failed missed:0");
     assert!(hosted.actor.is_gone());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_monitoring_actor_hears_of_each_end_also_when_nothing_else_reaches_it() {
+    struct Listener(ActorRef<Msg>, Log);
+    impl treewarden_runtime::Actor for Listener {
+        type Msg = treewarden_runtime::MonitorEvent;
+        type Error = Failure;
+        async fn started(
+            &mut self,
+            cx: &mut treewarden_runtime::Context<Self>,
+        ) -> Result<(), Failure> {
+            cx.monitor(&self.0, |event| event);
+            Ok(())
+        }
+        async fn handle(
+            &mut self,
+            event: Self::Msg,
+            _: &mut treewarden_runtime::Context<Self>,
+        ) -> Result<(), Failure> {
+            self.1.push(describe(&event));
+            Ok(())
+        }
+    }
+    let mut hosted = Hosted::puppet();
+    hosted.start().await;
+    let log = Log::default();
+    hosted
+        .system
+        .spawn(Listener(hosted.actor.clone(), log.clone()));
+    tokio::task::yield_now().await;
+    for _ in 0..3 {
+        hosted.actor.tell(Msg::Fail("told to")).await.unwrap();
+        hosted.next().await;
+        hosted.handle.mark(AddressState::Restarting);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        hosted.start().await;
+    }
+    assert_eq!(
+        log.lines(),
+        [
+            "down 1 failed restart:true missed:0",
+            "down 2 failed restart:true missed:0",
+            "down 3 failed restart:true missed:0"
+        ]
+    );
+}

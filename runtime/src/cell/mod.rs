@@ -29,6 +29,9 @@ use std::{
     task::{Poll, Waker},
 };
 
+use slab::Slab;
+use tokio::time::Instant;
+
 use crate::{
     ask::AskError,
     dead_letter::{DeadLetter, DeadLetterReason},
@@ -72,6 +75,8 @@ pub(crate) struct Core {
     registered: AtomicBool,
     /// Whether it is on the list of those who may have memory to give back.
     listed: AtomicBool,
+    /// Whether a timer wants to know since when there is nothing to do.
+    idleness_watched: AtomicBool,
 }
 
 const NO_ROOT: u32 = u32::MAX;
@@ -82,6 +87,16 @@ struct Rare {
     watchers: Vec<Arc<dyn Watcher>>,
     /// Who starts its incarnations. It is let go when the address ends, because it knows the address in turn.
     observer: Option<Arc<dyn Observer>>,
+    /// What ends with the incarnation.
+    belongings: Slab<Arc<dyn Belonging>>,
+    /// When it last parked, and how many messages it had taken by then.
+    idle: Option<(Instant, u64)>,
+}
+
+/// Something that belongs to an incarnation and ends with it: a timer, a stream.
+pub(crate) trait Belonging: Send + Sync {
+    /// The incarnation has ended. It is off the list.
+    fn end(&self);
 }
 
 struct LastExit {
@@ -105,6 +120,7 @@ impl Core {
             state: AtomicU8::new(AddressState::Restarting as u8),
             registered: AtomicBool::new(false),
             listed: AtomicBool::new(false),
+            idleness_watched: AtomicBool::new(false),
         }
     }
 
@@ -212,11 +228,58 @@ impl Core {
     }
 
     fn set_last_exit(&self, incarnation: u64, reason: ExitReason) {
-        self.rare.locked().get_or_insert_default().last_exit = Some(LastExit {
-            incarnation,
-            reason,
-            told: false,
-        });
+        let belongings = {
+            let mut rare = self.rare.locked();
+            let rare = rare.get_or_insert_default();
+            rare.last_exit = Some(LastExit {
+                incarnation,
+                reason,
+                told: false,
+            });
+            rare.idle = None;
+            std::mem::take(&mut rare.belongings)
+        };
+        self.idleness_watched.store(false, Ordering::Relaxed);
+        for (_, belonging) in belongings {
+            belonging.end();
+        }
+    }
+
+    /// Takes something on that ends with the incarnation.
+    pub(crate) fn own(&self, belonging: Arc<dyn Belonging>) -> usize {
+        let mut rare = self.rare.locked();
+        rare.get_or_insert_default().belongings.insert(belonging)
+    }
+
+    /// It has ended by itself.
+    pub(crate) fn disown(&self, key: usize) -> Option<Arc<dyn Belonging>> {
+        self.rare.locked().as_mut()?.belongings.try_remove(key)
+    }
+
+    /// From the next park on, until the incarnation ends.
+    pub(crate) fn watch_idleness(&self) {
+        self.idleness_watched.store(true, Ordering::Relaxed);
+    }
+
+    fn is_idleness_watched(&self) -> bool {
+        self.idleness_watched.load(Ordering::Relaxed)
+    }
+
+    /// By the run loop, when it parks. Being woken for nothing is no interruption.
+    #[cold]
+    fn note_idle(&self) {
+        let handled = self.handled();
+        let mut rare = self.rare.locked();
+        let rare = rare.get_or_insert_default();
+        if rare.idle.is_none_or(|(_, before)| before != handled) {
+            rare.idle = Some((Instant::now(), handled));
+        }
+    }
+
+    /// Since when it has had nothing to do; `None` if it is busy.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let (since, handled) = self.rare.locked().as_ref()?.idle?;
+        (handled == self.handled()).then_some(since)
     }
 
     /// Tells the watchers of the last exit, if they do not know yet.
@@ -295,7 +358,7 @@ impl<M> Cell<M> {
             DeadLetterReason::GroupRestart => AskError::CrashedBeforeHandling,
             DeadLetterReason::Stopped
             | DeadLetterReason::Gone
-            | DeadLetterReason::StaleMonitor
+            | DeadLetterReason::Stale
             | DeadLetterReason::ReplyDiscarded => AskError::Dead,
         };
         // The drop of a message is the user's code.

@@ -522,6 +522,13 @@ fn admit<A: Actor, W: Watch>(
 ) -> Option<A::Msg> {
     let cell = tenancy.cell;
     match not_to_be_handled(&context, cell.core.incarnation()) {
+        None if context.slot.is_some() => {
+            // It has left the mailbox: the slot is free for the next one. Nothing else travels with it.
+            cx.message = None;
+            tenancy.inherited = None;
+            drop(context);
+            Some(message)
+        }
         None => {
             tenancy.inherited = Some(context.clone());
             cx.message = Some(context);
@@ -562,12 +569,10 @@ impl<M, W: Watch> Tenancy<'_, M, W> {
 
 /// Why a message is passed over when its turn comes, if it is.
 fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadLetterReason> {
-    if context
-        .slot
-        .as_ref()
-        .is_some_and(|slot| slot.incarnation() != incarnation)
+    if let Some(slot) = &context.slot
+        && (slot.0.incarnation() != incarnation || slot.0.is_void())
     {
-        return Some(DeadLetterReason::StaleMonitor);
+        return Some(DeadLetterReason::Stale);
     }
     if context.sentence.is_some() {
         return context.sentence;
@@ -674,6 +679,9 @@ impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
     #[inline]
     fn get_listed(&self) {
         let core = &self.cell.core;
+        if core.is_idleness_watched() {
+            core.note_idle();
+        }
         if !core.is_listed() && self.cell.queue.holds_memory() {
             core.set_listed(true);
             core.system.idle_list().add(self.cell);
