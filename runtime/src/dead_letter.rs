@@ -34,6 +34,8 @@ pub enum DeadLetterReason {
     ReplyDiscarded,
     /// It came from a monitor or timer of an incarnation that is no more, or from a timer that was cancelled.
     Stale,
+    /// It was stashed when its incarnation ended, and not kept.
+    Stashed,
     /// Its mailbox was overloaded and gave it up: it had waited too long, or a more critical one needed its room.
     Shed,
     /// Its mailbox was full, its key had the most messages there, and another key needed room.
@@ -42,7 +44,7 @@ pub enum DeadLetterReason {
 
 impl DeadLetterReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DroppedNewest,
         Self::DroppedOldest,
         Self::Expired,
@@ -51,6 +53,7 @@ impl DeadLetterReason {
         Self::GroupRestart,
         Self::ReplyDiscarded,
         Self::Stale,
+        Self::Stashed,
         Self::Shed,
         Self::OverShare,
     ];
@@ -66,6 +69,7 @@ impl DeadLetterReason {
             Self::GroupRestart => "group_restart",
             Self::ReplyDiscarded => "reply_discarded",
             Self::Stale => "stale",
+            Self::Stashed => "stashed",
             Self::Shed => "shed",
             Self::OverShare => "over_share",
         }

@@ -14,6 +14,7 @@
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
+//! | `stash` | messages set aside until the actor is ready for them |
 //! | `timer` | messages to oneself, later |
 //! | `watchdog` | handlers that take too long |
 //! | [`host`] | for those who build supervisors |
@@ -43,6 +44,7 @@ mod registry;
 mod reply;
 mod scope;
 mod snapshot;
+mod stash;
 mod sync_ext;
 mod system;
 mod tell;
@@ -70,6 +72,7 @@ pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
+pub use stash::{Stash, StashFull};
 pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };

@@ -19,11 +19,12 @@ pub(crate) mod run;
 pub(crate) mod watched;
 
 use std::{
-    any::type_name,
+    any::{Any, type_name},
     collections::VecDeque,
+    ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::{Poll, Waker},
@@ -89,6 +90,8 @@ struct Rare {
     observer: Option<Arc<dyn Observer>>,
     /// What ends with the incarnation.
     belongings: Slab<Arc<dyn Belonging>>,
+    /// Messages that were set aside; see [`crate::stash`].
+    stash: Option<Box<dyn Any + Send>>,
     /// When it last parked, and how many messages it had taken by then.
     idle: Option<(Instant, u64)>,
 }
@@ -97,6 +100,25 @@ struct Rare {
 pub(crate) trait Belonging: Send + Sync {
     /// The incarnation has ended. It is off the list.
     fn end(&self);
+}
+
+struct StashGuard<'a>(MutexGuard<'a, Option<Box<Rare>>>);
+
+impl Deref for StashGuard<'_> {
+    type Target = Option<Box<dyn Any + Send>>;
+
+    fn deref(&self) -> &Self::Target {
+        match &*self.0 {
+            Some(rare) => &rare.stash,
+            None => &None,
+        }
+    }
+}
+
+impl DerefMut for StashGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0.get_or_insert_default().stash
+    }
 }
 
 struct LastExit {
@@ -256,6 +278,16 @@ impl Core {
         self.rare.locked().as_mut()?.belongings.try_remove(key)
     }
 
+    pub(crate) fn has_stash(&self) -> bool {
+        let rare = self.rare.locked();
+        rare.as_ref().is_some_and(|rare| rare.stash.is_some())
+    }
+
+    /// The lock of what few addresses have, at the stash.
+    pub(crate) fn stash(&self) -> impl DerefMut<Target = Option<Box<dyn Any + Send>>> {
+        StashGuard(self.rare.locked())
+    }
+
     /// From the next park on, until the incarnation ends.
     pub(crate) fn watch_idleness(&self) {
         self.idleness_watched.store(true, Ordering::Relaxed);
@@ -356,6 +388,7 @@ impl<M> Cell<M> {
             DeadLetterReason::Expired => AskError::Expired,
             DeadLetterReason::Shed | DeadLetterReason::OverShare => AskError::Shed,
             DeadLetterReason::GroupRestart => AskError::CrashedBeforeHandling,
+            DeadLetterReason::Stashed => AskError::CrashedWhileHandling,
             DeadLetterReason::Stopped
             | DeadLetterReason::Gone
             | DeadLetterReason::Stale

@@ -28,6 +28,9 @@ pub(crate) const RETIRE: u32 = 1 << 7;
 /// Give the memory of the queue back if it is empty.
 pub(crate) const TRIM: u32 = 1 << 8;
 
+/// Handle what was unstashed before what is queued.
+pub(crate) const REPLAY: u32 = 1 << 9;
+
 /// The orders that concern one incarnation, and end with it.
 pub(super) const OF_AN_INCARNATION: u32 = STOP | SHUTDOWN | DRAIN | KILL;
 
@@ -50,7 +53,7 @@ impl Core {
     }
 
     /// Takes those of `orders` that were given.
-    pub(super) fn take_orders(&self, orders: u32) -> u32 {
+    pub(crate) fn take_orders(&self, orders: u32) -> u32 {
         self.orders.fetch_and(!orders, Ordering::AcqRel) & orders
     }
 }

@@ -138,15 +138,15 @@ where
 }
 
 /// An address whose task has not been polled yet.
-struct Deed<M, W: Watch>(Option<(Arc<Cell<M>>, W)>);
+struct Deed<M: Send + 'static, W: Watch>(Option<(Arc<Cell<M>>, W)>);
 
-impl<M, W: Watch> Deed<M, W> {
+impl<M: Send + 'static, W: Watch> Deed<M, W> {
     fn claim(mut self) -> (Arc<Cell<M>>, W) {
         self.0.take().expect("a deed is claimed once")
     }
 }
 
-impl<M, W: Watch> Drop for Deed<M, W> {
+impl<M: Send + 'static, W: Watch> Drop for Deed<M, W> {
     fn drop(&mut self) {
         if let Some((cell, watch)) = self.0.take() {
             drop(Tenancy::begin(&cell, watch));
@@ -160,7 +160,7 @@ enum Order {
 }
 
 /// The right to serve one address. Its drop ends the address, also when the task is dropped with its runtime.
-struct Tenancy<'a, M, W: Watch> {
+struct Tenancy<'a, M: Send + 'static, W: Watch> {
     cell: &'a Arc<Cell<M>>,
     consumer: Consumer<'a, Envelope<M>>,
     /// What the asks of the handler inherit: the context of the message that it handles.
@@ -170,7 +170,7 @@ struct Tenancy<'a, M, W: Watch> {
     watch: W,
 }
 
-impl<'a, M, W: Watch> Tenancy<'a, M, W> {
+impl<'a, M: Send + 'static, W: Watch> Tenancy<'a, M, W> {
     fn begin(cell: &'a Arc<Cell<M>>, watch: W) -> Self {
         let consumer = cell.queue.consume();
         Self {
@@ -206,8 +206,20 @@ impl<'a, M, W: Watch> Tenancy<'a, M, W> {
         .await
     }
 
+    /// The next message while there are orders: what was unstashed comes first.
+    #[cold]
+    #[inline(never)]
+    fn pop_on_orders(&mut self, orders: u32) -> Option<Envelope<M>> {
+        let replayed = match orders & order::REPLAY {
+            0 => None,
+            _ => self.cell.next_replayed(),
+        };
+        replayed.or_else(|| self.consumer.pop())
+    }
+
     /// Discards as many messages as there are now.
     fn discard_queue(&mut self, reason: DeadLetterReason) {
+        self.cell.discard_stash(reason);
         for _ in 0..self.cell.queue.len() {
             let Some(envelope) = self.consumer.pop() else {
                 break;
@@ -218,7 +230,7 @@ impl<'a, M, W: Watch> Tenancy<'a, M, W> {
     }
 }
 
-impl<M, W: Watch> Drop for Tenancy<'_, M, W> {
+impl<M: Send + 'static, W: Watch> Drop for Tenancy<'_, M, W> {
     fn drop(&mut self) {
         if self.consumer.is_vacant() {
             return self.watch.returned(); // given up: the address belongs to another
@@ -237,6 +249,7 @@ impl<M, W: Watch> Drop for Tenancy<'_, M, W> {
         }
         cell.core.set_state(AddressState::Gone);
         cell.queue.close();
+        cell.discard_stash(DeadLetterReason::Gone);
         // A sender may have claimed a slot before the close and be about to fill it.
         while !cell.queue.is_empty() {
             match self.consumer.pop() {
@@ -322,7 +335,7 @@ where
     }
 }
 
-impl<M, W: Watch> Tenancy<'_, M, W> {
+impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
     /// After a panic in a handler: takes the queue again, unless this run loop was given up.
     fn recover(&mut self) -> bool {
         let remains = self.watch.remains();
@@ -396,6 +409,7 @@ impl<A: Actor> Instance<A> {
         let reason = drop_actor(actor, reason);
         let incarnation = core.incarnation();
         core.set_last_exit(incarnation, reason.clone());
+        cx.cell.settle_stash();
         Life::Exited {
             incarnation,
             reason,
@@ -485,10 +499,14 @@ fn take_next<A: Actor, W: Watch>(
 ) -> (Next, Option<A::Msg>) {
     let cell = tenancy.cell;
     let orders = cell.core.orders();
-    if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
+    let popped = if orders & (order::STOP | order::SHUTDOWN | order::REPLAY) == 0 {
+        tenancy.consumer.pop()
+    } else if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
         return (Next::End, None);
-    }
-    let Some(Envelope { message, context }) = tenancy.consumer.pop() else {
+    } else {
+        tenancy.pop_on_orders(orders)
+    };
+    let Some(Envelope { message, context }) = popped else {
         let is_drained = orders & order::DRAIN != 0 && cell.queue.is_empty();
         return (if is_drained { Next::End } else { Next::Park }, None);
     };
@@ -557,7 +575,7 @@ fn handle<'t, A: Actor, W: Watch>(
     }
 }
 
-impl<M, W: Watch> Tenancy<'_, M, W> {
+impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
     fn ordered_exit(&self) -> ExitReason {
         if self.cell.core.orders() & order::SHUTDOWN != 0 {
             ExitReason::Shutdown
@@ -587,7 +605,12 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
 
 pin_project! {
     /// A handler at work. While it is suspended, senders see all the room that there is.
-    struct Handling<'h, 'q, F, M, W: Watch> {
+    struct Handling<'h, 'q, F, M, W>
+    where
+        M: Send,
+        M: 'static,
+        W: Watch,
+    {
         #[pin]
         handler: F,
         tenancy: &'h mut Tenancy<'q, M, W>,
@@ -597,6 +620,7 @@ pin_project! {
 impl<F, M, E, W> Future for Handling<'_, '_, F, M, W>
 where
     F: Future<Output = Result<(), E>>,
+    M: Send + 'static,
     W: Watch,
 {
     type Output = Result<(), Cut<E>>;
@@ -639,12 +663,12 @@ where
 }
 
 /// Sleeps until there may be a message or an order. Wake-ups can be spurious.
-struct Park<'h, 'q, M, W: Watch> {
+struct Park<'h, 'q, M: Send + 'static, W: Watch> {
     tenancy: &'h mut Tenancy<'q, M, W>,
     parked: bool,
 }
 
-impl<'h, 'q, M, W: Watch> Park<'h, 'q, M, W> {
+impl<'h, 'q, M: Send + 'static, W: Watch> Park<'h, 'q, M, W> {
     fn new(tenancy: &'h mut Tenancy<'q, M, W>) -> Self {
         Self {
             tenancy,

@@ -96,6 +96,7 @@ where
         let core = &self.cell.core;
         let incarnation = core.incarnation();
         core.set_last_exit(incarnation, ExitReason::Hung);
+        self.cell.settle_stash();
         let (runtime, host) = (self.runtime.clone(), self.host());
         // The thread waits for it.
         let _ = send.send(Box::new(move || runtime.block_on(host)));
