@@ -15,6 +15,7 @@
 //! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
 //! | `stash` | messages set aside until the actor is ready for them |
+//! | `stream`, `service` | streams into actors, actors as sinks, asks as tower services |
 //! | `timer` | messages to oneself, later |
 //! | `watchdog` | handlers that take too long |
 //! | [`host`] | for those who build supervisors |
@@ -43,8 +44,11 @@ mod reference;
 mod registry;
 mod reply;
 mod scope;
+#[cfg(feature = "tower")]
+mod service;
 mod snapshot;
 mod stash;
+mod stream;
 mod sync_ext;
 mod system;
 mod tell;
@@ -71,8 +75,11 @@ pub use recipient::{Recipient, RecipientTell};
 pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
+#[cfg(feature = "tower")]
+pub use service::AskService;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};
 pub use stash::{Stash, StashFull};
+pub use stream::{ActorSink, Attachment, ReceiverStream, of_receiver};
 pub use system::{
     Placement, Root, RootAttachment, SpawnError, SpawnOptions, System, SystemBuilder,
 };

@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use tokio::sync::mpsc;
+
 use crate::{reference::ActorRef, tell::TellError};
 
 /// Anything that takes a `T`: an actor whose messages are made from it.
@@ -41,6 +43,38 @@ where
 
     fn path(&self) -> Arc<str> {
         ActorRef::path(self)
+    }
+}
+
+/// Code outside actors can be a recipient as well.
+impl<T: Send + 'static> Receive<T> for mpsc::Sender<T> {
+    fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
+        self.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => TellError::Full(()),
+            mpsc::error::TrySendError::Closed(_) => TellError::Gone(()),
+        })
+    }
+
+    fn tell(&self, message: T) -> RecipientTell<'_> {
+        Box::pin(async move { self.send(message).await.map_err(|_| TellError::Gone(())) })
+    }
+
+    fn address(&self) -> usize {
+        // A channel has no address to be compared by. Never that of a cell.
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn path(&self) -> Arc<str> {
+        "(a channel)".into()
+    }
+}
+
+impl<T: Send + 'static> From<mpsc::Sender<T>> for Recipient<T> {
+    /// The sending end of a tokio channel. Clones of it are equal; another one made of the same channel is not.
+    fn from(sender: mpsc::Sender<T>) -> Self {
+        Self {
+            target: Arc::new(sender),
+        }
     }
 }
 
