@@ -34,6 +34,8 @@ pub enum DeadLetterReason {
     ReplyDiscarded,
     /// It came from a monitor or timer of an incarnation that is no more, or from a timer that was cancelled.
     Stale,
+    /// It was published to a subscriber that had no room for it, or was gone.
+    SlowSubscriber,
     /// It was stashed when its incarnation ended, and not kept.
     Stashed,
     /// Its mailbox was overloaded and gave it up: it had waited too long, or a more critical one needed its room.
@@ -44,7 +46,7 @@ pub enum DeadLetterReason {
 
 impl DeadLetterReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DroppedNewest,
         Self::DroppedOldest,
         Self::Expired,
@@ -53,6 +55,7 @@ impl DeadLetterReason {
         Self::GroupRestart,
         Self::ReplyDiscarded,
         Self::Stale,
+        Self::SlowSubscriber,
         Self::Stashed,
         Self::Shed,
         Self::OverShare,
@@ -69,6 +72,7 @@ impl DeadLetterReason {
             Self::GroupRestart => "group_restart",
             Self::ReplyDiscarded => "reply_discarded",
             Self::Stale => "stale",
+            Self::SlowSubscriber => "slow_subscriber",
             Self::Stashed => "stashed",
             Self::Shed => "shed",
             Self::OverShare => "over_share",

@@ -12,7 +12,7 @@
 //! | `reference`, `tell`, `ask`, `reply`, `recipient` | how actors are talked to |
 //! | `mailbox` | the queue |
 //! | `cell` | what references share, and the run loop |
-//! | `system`, `registry`, `snapshot`, `dead_letter` | what actors share |
+//! | `system`, `registry`, `groups`, `topic`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
 //! | `stash` | messages set aside until the actor is ready for them |
 //! | `stream`, `service` | streams into actors, actors as sinks, asks as tower services |
@@ -32,6 +32,7 @@ mod dead_letter;
 mod envelope;
 mod exit;
 mod failure;
+mod groups;
 pub mod host;
 mod id;
 mod idle;
@@ -53,6 +54,7 @@ mod sync_ext;
 mod system;
 mod tell;
 mod timer;
+mod topic;
 mod watchdog;
 #[cfg(feature = "wire")]
 pub mod wire;
@@ -64,6 +66,7 @@ pub use dead_letter::{DeadLetter, DeadLetterReason, DeadLetters};
 pub use envelope::{Criticality, MessageContext};
 pub use exit::{ExitReason, Panic, Suspect};
 pub use failure::Failure;
+pub use groups::{GroupChange, GroupEvent, Groups};
 pub use id::ActorId;
 pub use mailbox::{
     ByClass, Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, Shedding, WeighsOtherMessages,
@@ -85,4 +88,5 @@ pub use system::{
 };
 pub use tell::{Tell, TellAllError, TellError, Unsent};
 pub use timer::{MissedTicks, Timer};
+pub use topic::{Published, SlowSubscriber, Subscription, Topic};
 pub use watchdog::{HandlerBudget, HandlerOverran, Measure, Overrun, Whereabouts};

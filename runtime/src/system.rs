@@ -1,6 +1,7 @@
 //! The [`System`]: everything that actors share, and nothing that is global.
 
 use std::{
+    any::Any,
     collections::HashMap,
     fmt,
     future::Future,
@@ -25,15 +26,17 @@ use crate::{
     context::Init,
     dead_letter::DeadLetters,
     envelope::Envelope,
+    groups::Groups,
     host::{HostHandle, HostSpec, Hosted, Observer},
     id::ActorId,
     idle::IdleList,
     mailbox::{Mailbox, Queue, Reading, WeighsOtherMessages},
     reference::{ActorRef, AddressState},
-    registry::{NameTaken, Registry},
+    registry::{LookupError, NameTaken, Registry},
     snapshot::{Inspect, NodeSnapshot, Snapshot},
     sync_ext::MutexExt,
     timer::Wheels,
+    topic::Topics,
     watchdog::{Post, Unwatched, Watchdog},
 };
 
@@ -57,6 +60,8 @@ struct Inner {
     next_id: AtomicU64,
     dead_letters: DeadLetters,
     registry: Registry,
+    groups: Groups,
+    topics: Topics,
     dispatchers: HashMap<Arc<str>, Handle>,
     roots: Mutex<Slab<RootEntry>>,
     idle: Arc<IdleList>,
@@ -75,6 +80,12 @@ struct RootEntry {
 pub trait Root: Inspect {
     /// Ends it in order, and resolves when it has ended.
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// The actor at this path, which may be anywhere: an [`ActorRef`], and the name of its type of messages.
+    fn find(self: Arc<Self>, path: &str) -> Option<(Box<dyn Any + Send>, &'static str)> {
+        let _ = path;
+        None
+    }
 }
 
 /// Keeps a root attached to its system. Dropping it detaches the root.
@@ -121,6 +132,8 @@ impl SystemBuilder {
                 next_id: AtomicU64::new(1),
                 dead_letters: DeadLetters::new(),
                 registry: Registry::default(),
+                groups: Groups::default(),
+                topics: Topics::default(),
                 dispatchers: self.dispatchers,
                 roots: Mutex::default(),
                 idle: Arc::default(),
@@ -403,6 +416,35 @@ impl System {
         &self.inner.registry
     }
 
+    /// The groups of this system.
+    pub fn groups(&self) -> &Groups {
+        &self.inner.groups
+    }
+
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.inner.topics
+    }
+
+    /// The actor at this path: one in a tree (`/app/pipeline/parser`), or one outside (`/name`, `/#7`). Goes through the roots, and from there
+    /// straight down; whoever sends often keeps the reference.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::NotFound`]: there is no actor. [`LookupError::OtherType`]: its messages are of another type.
+    pub fn actor<M: Send + 'static>(&self, path: &str) -> Result<ActorRef<M>, LookupError> {
+        let found = self.roots().into_iter().find_map(|root| root.find(path));
+        let (reference, found) =
+            found.ok_or_else(|| LookupError::NotFound { name: path.into() })?;
+        match reference.downcast::<ActorRef<M>>() {
+            Ok(reference) => Ok(*reference),
+            Err(_) => Err(LookupError::OtherType {
+                name: path.into(),
+                expected: std::any::type_name::<M>(),
+                found,
+            }),
+        }
+    }
+
     /// The messages of this system that were not handled.
     pub fn dead_letters(&self) -> &DeadLetters {
         &self.inner.dead_letters
@@ -494,6 +536,7 @@ impl System {
         }
         if core.is_registered() {
             self.inner.registry.forget(core.id);
+            self.inner.groups.forget(core.id);
         }
     }
 }
@@ -558,6 +601,14 @@ impl<M: Send + 'static> Inspect for Cell<M> {
 }
 
 impl<M: Send + 'static> Root for Cell<M> {
+    fn find(self: Arc<Self>, path: &str) -> Option<(Box<dyn Any + Send>, &'static str)> {
+        let is_it = *self.core.path() == *path;
+        let reference: ActorRef<M> = ActorRef { cell: self };
+        is_it.then(|| -> (Box<dyn Any + Send>, _) {
+            (Box::new(reference), std::any::type_name::<M>())
+        })
+    }
+
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let (mut monitor, inbox) = crate::monitor::Monitor::new();

@@ -1,5 +1,6 @@
 //! A supervisor as others see it: its place in the tree, what can be sent to it, and what it looks like.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -360,6 +361,11 @@ impl Inspect for Node {
 }
 
 impl Root for Node {
+    fn find(self: Arc<Self>, path: &str) -> Option<(Box<dyn Any + Send>, &'static str)> {
+        let below = path.strip_prefix(&*self.path)?.strip_prefix('/')?;
+        self.find_below(below).map(Found::into_parts)
+    }
+
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let report = self.shut_down().await;

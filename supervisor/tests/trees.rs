@@ -98,6 +98,27 @@ async fn but_not_when_it_ends_as_otp_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_actor_in_a_tree_is_found_by_its_path_from_the_system() {
+    let system = system();
+    let log = Log::default();
+    let tree = Supervisor::one_for_one("app")
+        .child(Supervisor::one_for_one("sub").child(puppet("a", &log)))
+        .start(&system)
+        .await
+        .expect("the tree starts");
+    let found = system.actor::<Order>("/app/sub/a");
+    assert_eq!(found, Ok(actor(&tree, "sub/a")));
+    for (path, is_there) in [("/app/sub", true), ("/app", false), ("/apps/a", false)] {
+        let error = system.actor::<Order>(path).expect_err("it is no actor");
+        assert_eq!(
+            matches!(error, LookupError::OtherType { .. }),
+            is_there,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn look_ups_name_what_they_found_instead() {
     let tree = Supervisor::one_for_one("app")
         .child(puppet("a", &Log::default()))

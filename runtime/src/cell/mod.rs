@@ -392,6 +392,7 @@ impl<M> Cell<M> {
             DeadLetterReason::Stopped
             | DeadLetterReason::Gone
             | DeadLetterReason::Stale
+            | DeadLetterReason::SlowSubscriber
             | DeadLetterReason::ReplyDiscarded => AskError::Dead,
         };
         // The drop of a message is the user's code.

@@ -131,6 +131,11 @@ impl Found {
         }
     }
 
+    /// What was found, and what it is.
+    pub(crate) fn into_parts(self) -> (Box<dyn Any + Send>, &'static str) {
+        (self.what, self.message_type)
+    }
+
     pub(crate) fn downcast<T: 'static>(self) -> Result<T, &'static str> {
         let message_type = self.message_type;
         self.what
