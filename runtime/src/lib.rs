@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `actor`, `context` | what the user writes, and what a handler can do |
 //! | `reference`, `tell`, `ask`, `reply`, `recipient` | how actors are talked to |
+//! | `router` | one address for many workers |
 //! | `mailbox` | the queue |
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `groups`, `topic`, `snapshot`, `dead_letter` | what actors share |
@@ -44,6 +45,7 @@ mod recipient;
 mod reference;
 mod registry;
 mod reply;
+mod router;
 mod scope;
 #[cfg(feature = "tower")]
 mod service;
@@ -78,6 +80,10 @@ pub use recipient::{Recipient, RecipientTell};
 pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
+pub use router::{
+    Broadcast, Ejection, Gather, Gathered, Leaving, PeakEwma, RouteError, RoutedAsk,
+    RoutedAskError, Router, RouterBuilder, Routing, TooFew, WorkerLoad,
+};
 #[cfg(feature = "tower")]
 pub use service::AskService;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};

@@ -195,6 +195,16 @@ impl Core {
         self.state.store(state as u8, Ordering::SeqCst);
     }
 
+    /// An incarnation has ended; whether another one follows is for the supervisor to say. Until it does, nobody should count on this
+    /// address.
+    pub(crate) fn no_longer_runs(&self) {
+        let (running, restarting) = (AddressState::Running as u8, AddressState::Restarting as u8);
+        // If the supervisor has stopped the address meanwhile, that stays.
+        let _ =
+            self.state
+                .compare_exchange(running, restarting, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation.load(Ordering::Relaxed).into()
     }

@@ -397,6 +397,7 @@ impl<A: Actor> Instance<A> {
     fn exited(self, reason: ExitReason) -> Life {
         let Self { actor, mut cx } = self;
         let core = &cx.cell.core;
+        core.no_longer_runs();
         // If its handler has returned, this has been told before.
         if let Some(context) = &cx.message {
             context.settle(false);

@@ -292,7 +292,6 @@ impl<T> Locked<T> {
         lock(&self.state).closed = false;
     }
 
-    #[cfg(test)]
     pub(super) fn is_closed(&self) -> bool {
         lock(&self.state).closed
     }

@@ -209,7 +209,6 @@ impl<T> Queue<T> {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn is_closed(&self) -> bool {
         match &self.kind {
             Kind::Fifo { fifo, .. } => fifo.is_closed(),

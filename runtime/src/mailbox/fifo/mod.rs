@@ -140,7 +140,6 @@ impl<T> Fifo<T> {
         &self.signal
     }
 
-    #[cfg(test)]
     pub(super) fn is_closed(&self) -> bool {
         self.tail.load(SeqCst) & CLOSED != 0
     }
