@@ -14,8 +14,10 @@ use treewarden_runtime::{
     SpawnOptions, System, TellError, of_receiver,
 };
 
+type Attach = Box<dyn FnOnce(&mut Context<Pool>) -> Attachment + Send>;
+
 enum Msg {
-    Attach(Box<dyn FnOnce(&mut Context<Pool>) -> Attachment + Send>),
+    Attach(Attach),
     Detach,
     Item(u64),
     End,

@@ -22,7 +22,7 @@ async fn a_life() -> Tree {
         .shutdown(Shutdown::Timeout(SECOND))
         .restart(Restart::Temporary);
     let calm = puppet("calm", &log).backoff(Backoff::constant(SECOND));
-    let tree = Supervisor::one_for_one("app")
+    Supervisor::one_for_one("app")
         .intensity(2, Duration::from_secs(60))
         .child(
             Supervisor::one_for_one("sub")
@@ -33,8 +33,7 @@ async fn a_life() -> Tree {
         .child(slow)
         .start(&system())
         .await
-        .expect("it starts");
-    tree
+        .expect("it starts")
 }
 
 async fn live(tree: &Tree) {

@@ -145,7 +145,10 @@ impl Watchdog {
         };
         let seen = match &mut entry.seen {
             Some(seen) if seen.sight.handler == sight.handler => seen,
-            other => return drop(other.replace(fresh)),
+            other => {
+                *other = Some(fresh);
+                return;
+            }
         };
         if (seen.sight.poll, seen.sight.in_poll) != (sight.poll, sight.in_poll) {
             seen.poll_since = now;
