@@ -13,4 +13,5 @@
 
 pub mod by_hand;
 pub mod embed;
+pub mod service;
 pub mod wordcount;
