@@ -108,6 +108,9 @@ pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+// The question is moved out, and never pinned.
+impl<M: Send + 'static, T: Send + 'static, F> Unpin for Ask<'_, M, T, F> {}
+
 enum Stage<T, F> {
     Asking(F),
     /// In the wait list of the mailbox.
@@ -221,7 +224,7 @@ impl<M, T, F> Future for Ask<'_, M, T, F>
 where
     M: Send + 'static,
     T: Send + 'static,
-    F: FnOnce(Reply<T>) -> M + Unpin,
+    F: FnOnce(Reply<T>) -> M,
 {
     type Output = Result<T, AskError>;
 

@@ -30,6 +30,16 @@ fn hello_is_the_example_in_the_readme() {
     assert!(readme.contains(&code.join("\n")), "they differ");
 }
 
+#[test]
+fn the_macro_writes_an_actor_that_does_the_same() {
+    let output = Run::start(env!("CARGO_BIN_EXE_macro_example"), [""; 0]).finish();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "incarnation 1 begins at 0\nincarnation 2 begins at 0\n3 in incarnation 2\n"
+    );
+}
+
 /// One request to a web service; the whole answer.
 fn request(address: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;

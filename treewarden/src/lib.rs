@@ -10,6 +10,7 @@
 //! | [`resilience`] | `treewarden-resilience` | breakers, retries, budgets, limits; they need no actor |
 //! | `singleton` (feature `cluster`) | | a tree that one member of a cluster runs, and another takes over |
 //! | `cluster` (feature `cluster`) | `treewarden-cluster` | membership by gossip, references to actors on other nodes |
+//! | `actor` (feature `macros`) | `treewarden-macros` | a macro: methods become messages |
 //!
 //! # A supervised actor
 //!
@@ -57,6 +58,43 @@
 //! }
 //! ```
 //!
+//! # With the macro
+//!
+//! The enum and the dispatch can be written by `#[treewarden::actor]` (feature `macros`), with a client that has a method
+//! for each message. The [documentation of `treewarden-macros`](../treewarden_macros/index.html) shows all that it
+//! writes; none of it needs the macro.
+//!
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
+//! use treewarden::prelude::*;
+//!
+//! struct Counter {
+//!     total: u64,
+//! }
+//!
+//! #[treewarden::actor]
+//! impl Counter {
+//!     #[tell]
+//!     fn add(&mut self, n: u64) {
+//!         self.total += n;
+//!     }
+//!
+//!     #[ask]
+//!     async fn total(&mut self) -> u64 {
+//!         self.total
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Failure> {
+//! # let system = System::new("demo");
+//! let counter = CounterClient::from(system.spawn(Counter { total: 0 }));
+//! counter.add(2).await?;
+//! assert_eq!(counter.total().await?, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What to know
 //!
 //! - **A reference names an address, not an incarnation.** When the counter above crashes, `counter` stays valid: what is
@@ -77,6 +115,8 @@
 #[cfg(feature = "cluster")]
 #[doc(inline)]
 pub use treewarden_cluster as cluster;
+#[cfg(feature = "macros")]
+pub use treewarden_macros::actor;
 #[doc(inline)]
 pub use treewarden_resilience as resilience;
 #[doc(inline)]
