@@ -84,6 +84,7 @@ mod machine;
 mod node;
 mod partition;
 mod plan;
+mod pool;
 mod report;
 mod shell;
 #[cfg(feature = "signal")]
@@ -104,6 +105,7 @@ pub use machine::{
 };
 pub use partition::{PartitionSupervisor, Partitions};
 pub use plan::{PhaseReport, PlanReport, ShutdownPlan};
+pub use pool::{Autoscale, Pool, Workers};
 pub use report::{ShutdownReport, Stall, TreeEvent};
 #[cfg(feature = "signal")]
 pub use signal::{Signal, terminated};

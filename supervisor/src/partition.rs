@@ -4,7 +4,7 @@
 //! order. The partition of a key is found by jump consistent hashing (Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm",
 //! 2014), so that a resize from `n` to `n + 1` partitions moves one key in `n + 1`, and no key between two partitions that stay.
 //!
-//! What is not here: moving the state of a key that has moved, and choosing by load; for the latter there are routers.
+//! What is not here: moving the state of a key that has moved, and choosing by load; for the latter there are [pools](crate::Pool).
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -92,12 +92,20 @@ impl PartitionSupervisor {
         self.of_size(self.partitions)
     }
 
-    fn of_size(&self, partitions: usize) -> Supervisor {
+    pub(crate) fn id(&self) -> &str {
+        &self.supervisor.id
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.partitions
+    }
+
+    pub(crate) fn of_size(&self, partitions: usize) -> Supervisor {
         let children = (0..partitions).map(|number| self.partition(number));
         self.supervisor.clone().children(children)
     }
 
-    fn partition(&self, number: usize) -> Child {
+    pub(crate) fn partition(&self, number: usize) -> Child {
         let mut child = (self.make)(number);
         child.spec.id = number.to_string().into();
         child
