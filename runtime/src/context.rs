@@ -33,6 +33,17 @@ impl<A: Actor> Context<A> {
         }
     }
 
+    /// The same surroundings for an actor that this one wraps, and passes the message to that it is handling.
+    ///
+    /// It says what is true during that message; the next one needs another.
+    pub fn wrapped<B: Actor<Msg = A::Msg>>(&self) -> Context<B> {
+        Context {
+            cell: self.cell.clone(),
+            message: self.message.clone(),
+            in_handler: None,
+        }
+    }
+
     /// A reference to this actor.
     pub fn myself(&self) -> ActorRef<A::Msg> {
         ActorRef {

@@ -20,6 +20,7 @@
 //! | `timer` | messages to oneself, later |
 //! | `watchdog` | handlers that take too long |
 //! | [`host`] | for those who build supervisors |
+//! | `turnstile` | for those who build test kits |
 //!
 //! This crate starts nothing again: that is what the supervisor is for. It installs nothing process-wide unless
 //! [`record_panic_locations`] is called. Panics can only be isolated where they unwind: under `panic = "abort"` the
@@ -57,6 +58,7 @@ mod system;
 mod tell;
 mod timer;
 mod topic;
+mod turnstile;
 mod watchdog;
 #[cfg(feature = "wire")]
 pub mod wire;
@@ -95,4 +97,5 @@ pub use system::{
 pub use tell::{Tell, TellAllError, TellError, Unsent};
 pub use timer::{MissedTicks, Timer};
 pub use topic::{Published, SlowSubscriber, Subscription, Topic};
+pub use turnstile::{Task, Turnstile};
 pub use watchdog::{HandlerBudget, HandlerOverran, Measure, Overrun, Whereabouts};

@@ -37,6 +37,7 @@ use crate::{
     sync_ext::MutexExt,
     timer::Wheels,
     topic::Topics,
+    turnstile::Turnstile,
     watchdog::{Post, Unwatched, Watchdog},
 };
 
@@ -67,6 +68,8 @@ struct Inner {
     idle: Arc<IdleList>,
     watchdog: Arc<Watchdog>,
     wheels: Wheels,
+    seed: u64,
+    turnstile: Option<Arc<dyn Turnstile>>,
     closed: AtomicBool,
 }
 
@@ -107,6 +110,8 @@ pub struct SystemBuilder {
     name: Arc<str>,
     dispatchers: HashMap<Arc<str>, Handle>,
     max_hung: usize,
+    seed: Option<u64>,
+    turnstile: Option<Arc<dyn Turnstile>>,
 }
 
 impl SystemBuilder {
@@ -121,6 +126,20 @@ impl SystemBuilder {
     /// another. The application keeps the runtime alive.
     pub fn dispatcher(mut self, name: impl Into<Arc<str>>, runtime: Handle) -> Self {
         self.dispatchers.insert(name.into(), runtime);
+        self
+    }
+
+    /// What the random choices of the shells begin with, such as the jitter of a backoff. Without it they differ from
+    /// process to process.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Lets `turnstile` decide when the tasks of the system are polled: actors, supervisors and children that are
+    /// tasks, all but those with a thread of their own. For tests.
+    pub fn turnstile(mut self, turnstile: Arc<dyn Turnstile>) -> Self {
+        self.turnstile = Some(turnstile);
         self
     }
 
@@ -139,6 +158,8 @@ impl SystemBuilder {
                 idle: Arc::default(),
                 watchdog: Arc::new(Watchdog::new(self.max_hung)),
                 wheels: Wheels::default(),
+                seed: self.seed.unwrap_or_else(|| std::process::id().into()),
+                turnstile: self.turnstile,
                 closed: AtomicBool::new(false),
             }),
         }
@@ -240,6 +261,8 @@ impl System {
             name: name.into(),
             dispatchers: HashMap::new(),
             max_hung: MAX_HUNG,
+            seed: None,
+            turnstile: None,
         }
     }
 
@@ -262,7 +285,8 @@ impl System {
         let id = self.next_id();
         let cell = self.cell(id, None, queue, order::START);
         let reference = self.attach_cell(&cell);
-        Handle::current().spawn(host::<A, _, _>(cell, Once(Some(actor)), Unwatched));
+        let host = host::<A, _, _>(cell, Once(Some(actor)), Unwatched);
+        self.spawn_task(&Handle::current(), host);
         reference
     }
 
@@ -308,7 +332,8 @@ impl System {
                 .map_err(SpawnError::NameTaken)?;
         }
         let reference = self.attach_cell(&cell);
-        place.run(
+        self.run_at(
+            place,
             &cell.core.path(),
             host::<A, _, _>(cell.clone(), Once(Some(actor)), Unwatched),
         )?;
@@ -355,7 +380,8 @@ impl System {
         cell.core.set_observer(observer);
         let path = cell.core.path();
         match spec.budget {
-            None => place.run(
+            None => self.run_at(
+                place,
                 &path,
                 host::<A, _, _>(cell.clone(), Factory(factory), Unwatched),
             )?,
@@ -370,7 +396,7 @@ impl System {
                     .map_err(|error| SpawnError::NoThread {
                         cause: error.to_string().into(),
                     })?;
-                place.run(&path, watched.host())?;
+                self.run_at(place, &path, watched.host())?;
             }
         }
         let hosted: Arc<dyn Hosted> = cell.clone();
@@ -409,6 +435,26 @@ impl System {
     /// How many handlers were given up and have not come back.
     pub fn hung(&self) -> usize {
         self.inner.watchdog.hung()
+    }
+
+    /// Spawns a task that belongs to this system on `runtime`, through the turnstile if there is one.
+    ///
+    /// For those who build supervisors.
+    pub fn spawn_task(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.inner.turnstile {
+            None => drop(runtime.spawn(task)),
+            Some(turnstile) => drop(runtime.spawn(turnstile.pass(Box::pin(task)))),
+        }
+    }
+
+    /// What the random choices of the shells begin with. See [`SystemBuilder::seed`].
+    pub fn seed(&self) -> u64 {
+        self.inner.seed
+    }
+
+    /// Whether a [`Turnstile`] decides when the tasks of this system are polled.
+    pub fn has_turnstile(&self) -> bool {
+        self.inner.turnstile.is_some()
     }
 
     /// The names of this system.
@@ -553,16 +599,18 @@ impl Place {
             Self::Task(runtime) | Self::Thread(runtime) => runtime,
         }
     }
+}
 
-    fn run(
+impl System {
+    fn run_at(
         &self,
+        place: Place,
         path: &str,
         host: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SpawnError> {
-        match self {
-            Self::Task(runtime) => drop(runtime.spawn(host)),
-            Self::Thread(runtime) => {
-                let runtime = runtime.clone();
+        match place {
+            Place::Task(runtime) => self.spawn_task(&runtime, host),
+            Place::Thread(runtime) => {
                 std::thread::Builder::new()
                     .name(path.to_owned())
                     .spawn(move || runtime.block_on(host))

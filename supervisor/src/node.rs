@@ -57,11 +57,11 @@ impl Node {
         parent: Option<Arc<dyn Observer>>,
     ) -> Result<Arc<Node>, StartError> {
         let (inbox, receiver) = mpsc::unbounded_channel();
-        // Jitter only has to differ between supervisors.
+        // Jitter only has to differ between supervisors, and from process to process.
         let seed = path.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
-        let seed = seed ^ std::process::id() as u64;
+        let seed = seed ^ system.seed();
         let node = Node {
             path,
             system,

@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use treewarden_runtime::ExitReason;
@@ -31,11 +32,12 @@ pub(crate) fn spawn(node: Arc<Node>) {
         return;
     };
     node.set_state(State::Starting);
+    let system = node.system.clone();
     let mut incarnation = Incarnation {
         node,
         inbox: Some(inbox),
     };
-    tokio::spawn(async move {
+    system.spawn_task(&Handle::current(), async move {
         let end = incarnation.run().await;
         incarnation.finish(end);
     });

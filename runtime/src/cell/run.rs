@@ -42,9 +42,9 @@ use crate::{
 };
 
 /// How many messages one poll handles at most.
-const SLICE_MESSAGES_MAX: u16 = 128;
+const SLICE_MESSAGES_MAX: u8 = 128;
 /// How many messages lie between two looks at the clock, for an actor that is known to be fast.
-const SLICE_MESSAGES_PER_LOOK: u16 = 32;
+const SLICE_MESSAGES_PER_LOOK: u8 = 32;
 /// How long one poll goes on, at the granularity of the looks.
 const SLICE_TIME_MAX_US: u32 = 1000;
 
@@ -336,6 +336,14 @@ where
 }
 
 impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
+    /// Whoever chooses among tasks is to have a choice after each message.
+    fn messages_per_poll_max(&self) -> u8 {
+        match self.cell.core.system.has_turnstile() {
+            false => SLICE_MESSAGES_MAX,
+            true => 1,
+        }
+    }
+
     /// After a panic in a handler: takes the queue again, unless this run loop was given up.
     fn recover(&mut self) -> bool {
         let remains = self.watch.remains();
@@ -444,7 +452,7 @@ fn serve<'t, A: Actor, W: Watch>(
 ) -> impl Future<Output = Result<ExitReason, Cut<A::Error>>> + Send + 't {
     // The message is moved as a whole, so that this future keeps no room for it beside the handler's.
     async move {
-        let mut slice = Slice::first();
+        let mut slice = Slice::first(tenancy.messages_per_poll_max());
         loop {
             let (next, message) = take_next(tenancy, &mut instance.cx);
             match next {
@@ -728,18 +736,20 @@ impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
 /// half as often after each look that found it fast, so that a fast actor pays for one look in
 /// [`SLICE_MESSAGES_PER_LOOK`] messages, and one that holds its worker for long gives way after each message.
 struct Slice {
-    messages: u16,
+    messages: u8,
+    messages_max: u8,
     /// A power of two.
-    messages_per_look: u16,
+    messages_per_look: u8,
     /// When the slice began, or was looked at first; see [`micros_now`].
     began_us: Option<NonZeroU32>,
 }
 
 impl Slice {
     /// The first of an incarnation.
-    fn first() -> Self {
+    fn first(messages_max: u8) -> Self {
         Self {
             messages: 0,
+            messages_max,
             messages_per_look: 1,
             began_us: Some(micros_now()),
         }
@@ -770,9 +780,11 @@ impl Slice {
         let is_slow = elapsed_us >= SLICE_TIME_MAX_US;
         self.messages_per_look = match is_slow {
             true => 1,
-            false => (2 * self.messages_per_look).min(SLICE_MESSAGES_PER_LOOK),
+            false => (2 * self.messages_per_look)
+                .min(SLICE_MESSAGES_PER_LOOK)
+                .min(self.messages_max),
         };
-        is_slow || self.messages >= SLICE_MESSAGES_MAX
+        is_slow || self.messages >= self.messages_max
     }
 }
 

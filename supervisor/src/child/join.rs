@@ -46,7 +46,7 @@ impl<E: Into<Failure> + Send + 'static> ChildKind for JoinKind<E> {
             Err(error) => return ending.report(ExitReason::Failed(error.into())),
         };
         let (spawner, orders) = (self.spawner.clone(), self.orders.renew());
-        runtime.spawn(async move {
+        self.place.system.spawn_task(&runtime, async move {
             let reason = run(&spawner, orders, &mut ending).await;
             ending.report(reason);
         });

@@ -56,7 +56,7 @@ impl ChildKind for RactorKind {
         let orders = self.orders.renew();
         let factory = self.factory.clone();
         let drain = self.place.options.drain;
-        runtime.spawn(async move {
+        self.place.system.spawn_task(&runtime, async move {
             let reason = run(&factory, orders, drain, &mut ending).await;
             ending.report(reason);
         });

@@ -210,7 +210,7 @@ impl ChildKind for TaskKind {
             style: self.style,
         };
         let (factory, style) = (self.factory.clone(), self.style);
-        runtime.spawn(async move {
+        self.place.system.spawn_task(&runtime, async move {
             let reason = run(&factory, context, orders, style, &readiness).await;
             ending.report(reason);
         });

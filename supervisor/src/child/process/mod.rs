@@ -181,7 +181,7 @@ impl ChildKind for ProcessKind {
             self.id.clone(),
         );
         let reaper = self.reaper.clone();
-        runtime.spawn(async move {
+        self.place.system.spawn_task(&runtime, async move {
             let reason = run(&process, reaper, &path, orders, &id, &mut ending).await;
             *id.locked() = None;
             ending.report(reason);
