@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Log, Order, puppet, settle, system};
+use common::{Log, Order, faulty, puppet, settle, system};
 use treewarden_supervisor::{PartitionSupervisor, Partitions, Supervisor, Tree};
+use treewarden_testkit::FaultPlan;
 
 const IDS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
 
@@ -78,18 +79,15 @@ async fn a_resize_starts_and_drains_partitions_and_outlives_a_restart_of_the_sup
 #[tokio::test(start_paused = true)]
 async fn a_resize_that_fails_leaves_what_there_is() {
     let log = Log::default();
-    let failures = std::sync::Arc::new(std::sync::Mutex::new(0));
-    let (its_log, its_failures) = (log.clone(), failures.clone());
-    let plan = PartitionSupervisor::new("parts", 1, move |number| {
-        common::failing(IDS[number], &its_log, &its_failures)
-    });
+    let faults = FaultPlan::seeded(1).fail_starts(2..=2);
+    let plan =
+        PartitionSupervisor::new("parts", 1, move |number| faulty(IDS[number], &log, &faults));
     let tree = Supervisor::one_for_one("app")
         .child(plan.child())
         .start(&system())
         .await
         .expect("the tree starts");
     let partitions = plan.find::<Order>(&tree).expect("they are there");
-    *failures.lock().expect("no test panics") = 1;
     assert!(partitions.resize(3).await.is_err());
     assert_eq!(partitions.count(), 1);
     let sub = tree.supervisor("parts").expect("it is there");

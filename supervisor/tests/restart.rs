@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Log, Order, actor, failing, next, puppet, settle, system};
+use common::{Log, Order, actor, faulty, next, puppet, settle, system};
 use treewarden_runtime::{AddressState, AskError, DeadLetterReason, ExitReason, TellError};
 use treewarden_supervisor::{
     Backoff, Child, GaveUp, Limit, QueueFate, Report, Restart, Supervisor, Tree,
 };
+use treewarden_testkit::FaultPlan;
 
 async fn start(supervisor: Supervisor) -> Tree {
     supervisor.start(&system()).await.expect("the tree starts")
@@ -166,17 +166,18 @@ async fn or_keep_it_by_choice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_that_fails_is_tried_again() {
-    let (log, failures) = (Log::default(), Arc::new(Mutex::new(0)));
+    let log = Log::default();
+    let plan = FaultPlan::seeded(1).fail_starts(2..=3);
     let tree = start(
         Supervisor::one_for_one("app")
             .intensity(3, Duration::from_secs(5))
-            .child(failing("a", &log, &failures)),
+            .child(faulty("a", &log, &plan)),
     )
     .await;
-    *failures.lock().expect("unpoisoned") = 2;
-    actor(&tree, "a").tell(Order::Fail).await.expect("a runs");
+    let a = actor(&tree, "a");
+    a.tell(Order::Fail).await.expect("a runs");
     settle().await;
-    assert_eq!(log.take(), "+a -a !a !a +a");
+    assert_eq!((log.take().as_str(), a.incarnation()), ("+a -a +a", 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,13 +305,13 @@ async fn monitors_hear_that_a_restart_follows_and_of_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_child_that_is_not_healthy_for_too_long_ends_the_tree_however_rarely_it_is_tried() {
-    let log = Log::default();
-    let failures = std::sync::Arc::new(std::sync::Mutex::new(0));
+    // Three healthy runs, and then none.
+    let plan = FaultPlan::seeded(1).fail_starts(4..);
     let backoff = Backoff::constant(Duration::from_secs(20))
         .reset_after(Duration::from_secs(60))
         .give_up_after(Duration::from_secs(70));
     let tree = Supervisor::one_for_one("app")
-        .child(common::failing("a", &log, &failures).backoff(backoff))
+        .child(faulty("a", &Log::default(), &plan).backoff(backoff))
         .start(&system())
         .await
         .expect("it starts");
@@ -321,7 +322,6 @@ async fn a_child_that_is_not_healthy_for_too_long_ends_the_tree_however_rarely_i
         a.tell(Order::Fail).await.expect("it runs");
         tokio::time::sleep(Duration::from_secs(21)).await;
     }
-    *failures.lock().expect("no test panics") = 100;
     let since = tokio::time::Instant::now();
     a.tell(Order::Fail).await.expect("it runs");
     let ExitReason::Escalated(failure) = tree.wait().await else {

@@ -229,7 +229,7 @@ async fn a_crash_names_the_message_and_tells_its_asker() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_can_fail() {
-    let plan = plan().crash(When::nth(1), Crash::Panic).fail_start(2);
+    let plan = plan().crash(When::nth(1), Crash::Panic).fail_starts(2..3);
     let (_tree, talker, mut probe) = tree(&plan).await;
     say(&talker, 1..=2).await;
     assert_eq!(said(&mut probe), "+3 2");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use treewarden_runtime::{Actor, ActorRef, Context, ExitReason, Failure, Reply, System};
 use treewarden_supervisor::{Child, Report, Tree, TreeEvent};
+use treewarden_testkit::FaultPlan;
 
 /// What happened, in order, in one string: `+a` started, `-a` cleaned up.
 #[derive(Clone, Default)]
@@ -89,6 +90,24 @@ pub(crate) fn puppet(id: &'static str, log: &Log) -> Child {
             })
         }
     })
+}
+
+/// A puppet whose messages and starts go through `plan`.
+pub(crate) fn faulty(id: &'static str, log: &Log, plan: &FaultPlan<Order>) -> Child {
+    let log = log.clone();
+    Child::actor(
+        id,
+        plan.factory(move |_| {
+            let log = log.clone();
+            async move {
+                Ok(Puppet {
+                    id,
+                    log,
+                    handled: 0,
+                })
+            }
+        }),
+    )
 }
 
 /// A puppet whose next starts fail, as long as the counter is above zero.

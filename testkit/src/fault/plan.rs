@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    ops::{Bound, RangeBounds},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -120,7 +121,8 @@ pub struct FaultPlan<M> {
 struct Shared<M> {
     seed: u64,
     rules: Vec<Rule<M>>,
-    failing_starts: Vec<u64>,
+    /// First and last.
+    failing_starts: Vec<(u64, u64)>,
     starts: u64,
     messages: u64,
     injected: Vec<Injected>,
@@ -212,9 +214,19 @@ impl<M: Send + 'static> FaultPlan<M> {
         self.rule(when, Deed::CrashAfter(crash))
     }
 
-    /// Fails the `n`th start, counted from 1.
-    pub fn fail_start(self, n: u64) -> Self {
-        self.shared.locked().failing_starts.push(n);
+    /// Fails these starts, counted from 1: `2..=3` the first two restarts, `2..` all of them.
+    pub fn fail_starts(self, starts: impl RangeBounds<u64>) -> Self {
+        let first = match starts.start_bound() {
+            Bound::Included(first) => *first,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 1,
+        };
+        let last = match starts.end_bound() {
+            Bound::Included(last) => *last,
+            Bound::Excluded(after) => after.saturating_sub(1),
+            Bound::Unbounded => u64::MAX,
+        };
+        self.shared.locked().failing_starts.push((first, last));
         self
     }
 
@@ -317,7 +329,10 @@ impl<M: Send + 'static> FaultPlan<M> {
         let mut shared = self.shared.locked();
         shared.starts += 1;
         let start = shared.starts;
-        shared.failing_starts.contains(&start).then_some(start)
+        let mut failing = shared.failing_starts.iter();
+        failing
+            .any(|(first, last)| (*first..=*last).contains(&start))
+            .then_some(start)
     }
 
     pub(super) fn record(&self, injected: Injected) {
