@@ -11,6 +11,7 @@
 //! | `singleton` (feature `cluster`) | | a tree that one member of a cluster runs, and another takes over |
 //! | `cluster` (feature `cluster`) | `treewarden-cluster` | membership by gossip, references to actors on other nodes |
 //! | `actor` (feature `macros`) | `treewarden-macros` | a macro: methods become messages |
+//! | `testkit` (feature `testkit`) | `treewarden-testkit` | for tests: probes, injected faults, schedules that follow from a seed |
 //!
 //! # A supervised actor
 //!
@@ -123,6 +124,9 @@ pub use treewarden_resilience as resilience;
 pub use treewarden_runtime as runtime;
 #[doc(inline)]
 pub use treewarden_supervisor as supervisor;
+#[cfg(feature = "testkit")]
+#[doc(inline)]
+pub use treewarden_testkit as testkit;
 
 #[cfg(feature = "cluster")]
 pub mod singleton;
