@@ -69,6 +69,8 @@ impl IdleList {
             && let Ok(runtime) = Handle::try_current()
         {
             state.is_swept = true;
+            // A runtime that shuts down drops the task at once, and the sweeper's drop takes the lock.
+            drop(state);
             let sweeper = Sweeper {
                 list: Arc::downgrade(self),
             };
@@ -134,5 +136,40 @@ impl Drop for Sweeper {
                 state.is_swept = false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Actor, Context, Failure, System};
+
+    struct Idle;
+
+    impl Actor for Idle {
+        type Msg = ();
+        type Error = Failure;
+
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_actor_that_parks_while_its_runtime_shuts_down_gets_on_the_list_and_goes_on() {
+        let system = System::new("test");
+        let actor = system.spawn(Idle);
+        // From outside, as on a thread of its own: a runtime cannot be dropped inside another one.
+        let added = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.expect("one thread");
+            let handle = runtime.handle().clone();
+            drop(runtime);
+            let _entered = handle.enter();
+            system.idle_list().add(&actor.cell);
+            let state = system.idle_list().state.locked();
+            (state.listed.len(), state.is_swept)
+        });
+        assert_eq!(added.join().expect("no panic"), (1, false));
     }
 }

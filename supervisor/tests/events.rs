@@ -1,58 +1,14 @@
-//! What is heard of a tree: the typed stream, and the same as tracing events.
+//! What is heard of a tree: the typed stream. The same as lines of a log: `log.rs`.
 
 mod common;
 
-use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Log, Order, actor, puppet, settle, system};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use common::{a_life, live, settle, system};
 use treewarden_runtime::{Actor, Context, Failure, Reply};
-use treewarden_supervisor::{Backoff, Child, Report, Restart, Shutdown, Supervisor, Tree};
+use treewarden_supervisor::{Child, Report, Supervisor};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Everything that a supervisor reports, in one life of a tree.
-async fn a_life() -> Tree {
-    let log = Log::default();
-    let slow = puppet("slow", &log)
-        .shutdown(Shutdown::Timeout(SECOND))
-        .restart(Restart::Temporary);
-    let calm = puppet("calm", &log).backoff(Backoff::constant(SECOND));
-    Supervisor::one_for_one("app")
-        .intensity(2, Duration::from_secs(60))
-        .child(
-            Supervisor::one_for_one("sub")
-                .intensity(0, SECOND)
-                .child(puppet("a", &log)),
-        )
-        .child(calm)
-        .child(slow)
-        .start(&system())
-        .await
-        .expect("it starts")
-}
-
-async fn live(tree: &Tree) {
-    actor(tree, "calm")
-        .tell(Order::Fail)
-        .await
-        .expect("it runs");
-    settle().await;
-    tokio::time::sleep(2 * SECOND).await;
-    actor(tree, "sub/a")
-        .tell(Order::Panic)
-        .await
-        .expect("it runs");
-    settle().await;
-    let busy = Order::Busy(Duration::from_secs(3600));
-    actor(tree, "slow").tell(busy).await.expect("it runs");
-    settle().await;
-    tree.shutdown().await;
-}
 
 #[tokio::test(start_paused = true)]
 async fn the_stream_tells_what_happens_where_and_why() {
@@ -97,69 +53,6 @@ async fn the_stream_tells_what_happens_where_and_why() {
             "/app/calm stopped",
             "/app/sub/a stopped",
             "/app/sub stopped",
-        ]
-    );
-}
-
-/// Keeps level and message of each event of this crate's.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-struct Message<'a>(&'a mut String);
-
-impl Visit for Message<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}"); // writing to a String cannot fail
-        }
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("treewarden") && *metadata.level() <= Level::INFO
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = format!("{} ", event.metadata().level());
-        event.record(&mut Message(&mut line));
-        self.0
-            .lock()
-            .expect("no test panics while it notes")
-            .push(line);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_log_has_a_line_for_each_with_the_path_and_a_level_that_says_whether_to_look() {
-    let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
-    let tree = a_life().await;
-    live(&tree).await;
-    let lines = lines.0.lock().expect("nobody panicked").clone();
-    assert_eq!(
-        lines,
-        [
-            "WARN /app/calm exited: failed: told to",
-            "INFO /app/calm restarts after 1s, 1 failures in a row",
-            "WARN /app/sub/a exited: panicked: told to",
-            "ERROR /app/sub/a failed too often (Intensity), last: panicked: told to; its supervisor gives up",
-            "WARN /app/sub exited: escalated: more restarts than the intensity allows; the last to fail was /app/sub/a (panicked: told to)",
-            "INFO /app/sub restarts",
-            "WARN /app/slow did not stop within 1s; killed",
-            "WARN /app/slow was stopped, but ended otherwise: killed",
         ]
     );
 }

@@ -14,7 +14,7 @@
 mod wheel;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak, atomic::AtomicBool};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -174,6 +174,7 @@ impl<A: Actor> Context<A> {
                 place: None,
                 belonging: None,
             }),
+            is_in_wheel: AtomicBool::new(false),
         });
         // What a handler does that was given up has no effect.
         if crate::scope::is_given_up() {
@@ -218,6 +219,7 @@ struct TimerSlot<M> {
     wheel: Arc<Wheel>,
     incarnation: u64,
     state: Mutex<State<M>>,
+    is_in_wheel: AtomicBool,
 }
 
 struct State<M> {
@@ -251,7 +253,7 @@ impl<M: Send + 'static> TimerSlot<M> {
     fn end(&self, state: &mut State<M>) -> Option<Arc<dyn Belonging>> {
         state.is_active = false;
         if let Some(place) = state.place.take() {
-            self.wheel.remove(&place);
+            self.wheel.remove(self, &place);
         }
         let key = state.belonging.take()?;
         self.owner.upgrade()?.core.disown(key)
@@ -345,6 +347,10 @@ fn made<M>(make: &mut Make<M>) -> Next<M> {
 }
 
 impl<M: Send + 'static> Due for TimerSlot<M> {
+    fn is_in(&self) -> &AtomicBool {
+        &self.is_in_wheel
+    }
+
     fn fire(self: Arc<Self>, now: Instant) {
         let Some(cell) = self.owner.upgrade() else {
             return;
@@ -454,7 +460,7 @@ impl<M: Send + 'static> Belonging for TimerSlot<M> {
         state.belonging = None;
         state.is_active = false;
         if let Some(place) = state.place.take() {
-            self.wheel.remove(&place);
+            self.wheel.remove(self, &place);
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 use treewarden_runtime::{Actor, ActorRef, Context, ExitReason, Failure, Reply, System};
-use treewarden_supervisor::{Child, Report, Tree, TreeEvent};
+use treewarden_supervisor::{
+    Backoff, Child, Report, Restart, Shutdown, Supervisor, Tree, TreeEvent,
+};
 use treewarden_testkit::FaultPlan;
 
 /// What happened, in order, in one string: `+a` started, `-a` cleaned up.
@@ -157,4 +159,43 @@ pub(crate) async fn next(
             return event;
         }
     }
+}
+
+/// Everything that a supervisor reports, in one life of a tree.
+pub(crate) async fn a_life() -> Tree {
+    let log = Log::default();
+    let slow = puppet("slow", &log)
+        .shutdown(Shutdown::Timeout(Duration::from_secs(1)))
+        .restart(Restart::Temporary);
+    let calm = puppet("calm", &log).backoff(Backoff::constant(Duration::from_secs(1)));
+    Supervisor::one_for_one("app")
+        .intensity(2, Duration::from_secs(60))
+        .child(
+            Supervisor::one_for_one("sub")
+                .intensity(0, Duration::from_secs(1))
+                .child(puppet("a", &log)),
+        )
+        .child(calm)
+        .child(slow)
+        .start(&system())
+        .await
+        .expect("it starts")
+}
+
+pub(crate) async fn live(tree: &Tree) {
+    actor(tree, "calm")
+        .tell(Order::Fail)
+        .await
+        .expect("it runs");
+    settle().await;
+    tokio::time::sleep(2 * Duration::from_secs(1)).await;
+    actor(tree, "sub/a")
+        .tell(Order::Panic)
+        .await
+        .expect("it runs");
+    settle().await;
+    let busy = Order::Busy(Duration::from_secs(3600));
+    actor(tree, "slow").tell(busy).await.expect("it runs");
+    settle().await;
+    tree.shutdown().await;
 }
