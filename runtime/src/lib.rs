@@ -11,6 +11,7 @@
 //! | `actor`, `context` | what the user writes, and what a handler can do |
 //! | `reference`, `tell`, `ask`, `reply`, `recipient` | how actors are talked to |
 //! | `router` | one address for many workers |
+//! | `work` | work that workers take when they are free |
 //! | `mailbox` | the queue |
 //! | `cell` | what references share, and the run loop |
 //! | `system`, `registry`, `groups`, `topic`, `snapshot`, `dead_letter` | what actors share |
@@ -62,6 +63,7 @@ mod turnstile;
 mod watchdog;
 #[cfg(feature = "wire")]
 pub mod wire;
+mod work;
 
 pub use actor::Actor;
 pub use ask::{Ask, AskError};
@@ -99,3 +101,4 @@ pub use timer::{MissedTicks, Timer};
 pub use topic::{Published, SlowSubscriber, Subscription, Topic};
 pub use turnstile::{Task, Turnstile};
 pub use watchdog::{HandlerBudget, HandlerOverran, Measure, Overrun, Whereabouts};
+pub use work::{PushError, Work, WorkCounts, WorkQueue, WorkQueueBuilder};
