@@ -172,7 +172,7 @@ async fn settle() {
 }
 
 fn seeded(routing: Routing) -> Router<Msg> {
-    Router::<Msg>::builder(routing).seed(7).build()
+    Router::builder(routing).seed(7).build()
 }
 
 async fn who(router: &Router<Msg>) -> Result<u64, RoutedAskError> {
@@ -433,9 +433,7 @@ async fn a_key_stays_with_its_worker_and_only_the_keys_of_one_that_leaves_move()
 #[tokio::test(start_paused = true)]
 async fn failures_in_a_row_eject_a_worker_for_a_time_that_grows() {
     let ejection = Ejection::after(3).lasting(SECOND, 4 * SECOND);
-    let router = Router::<Msg>::builder(Routing::Rendezvous)
-        .eject(ejection)
-        .build();
+    let router = Router::builder(Routing::Rendezvous).eject(ejection).build();
     let pool = Pool::of(4, router).await;
     let key = "a key";
     let owner = soon(pool.router.ask_by(key, Msg::Who).into_future()).await;
@@ -462,7 +460,7 @@ async fn failures_in_a_row_eject_a_worker_for_a_time_that_grows() {
 
 #[tokio::test(start_paused = true)]
 async fn never_more_than_a_share_of_the_workers_is_ejected() {
-    let router = Router::<Msg>::builder(Routing::RoundRobin)
+    let router = Router::builder(Routing::RoundRobin)
         .eject(Ejection::after(1).at_most(0.5))
         .build();
     let pool = Pool::of(5, router).await;
@@ -479,7 +477,7 @@ async fn never_more_than_a_share_of_the_workers_is_ejected() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_reported_counts_and_what_was_refused_does_not() {
-    let router = Router::<Msg>::builder(Routing::RoundRobin)
+    let router = Router::builder(Routing::RoundRobin)
         .eject(Ejection::after(2))
         .build();
     let mut pool = Pool::empty(router);

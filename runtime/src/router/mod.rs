@@ -146,20 +146,22 @@ impl RouterBuilder {
     }
 }
 
-impl<M: Send + 'static> Router<M> {
-    /// A router without workers, with all defaults.
-    #[must_use]
-    pub fn new(routing: Routing) -> Self {
-        Self::builder(routing).build()
-    }
-
-    /// A router that is not all defaults.
+impl Router<()> {
+    /// A router that is not all defaults. Its messages are of whatever type it is [built](RouterBuilder::build) for.
     pub fn builder(routing: Routing) -> RouterBuilder {
         RouterBuilder {
             routing,
             ejection: None,
             seed: None,
         }
+    }
+}
+
+impl<M: Send + 'static> Router<M> {
+    /// A router without workers, with all defaults.
+    #[must_use]
+    pub fn new(routing: Routing) -> Self {
+        Router::builder(routing).build()
     }
 
     /// Adds a worker, unless it is there already. Those that are gone for ever are forgotten.

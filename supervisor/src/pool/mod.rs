@@ -97,7 +97,7 @@ impl Pool {
     ) -> Self {
         Pool {
             plan: PartitionSupervisor::new(id, workers, make),
-            router: Router::<()>::builder(Routing::LeastLoaded),
+            router: Router::builder(Routing::LeastLoaded),
             drain_max: Duration::from_secs(30),
         }
     }
@@ -110,7 +110,7 @@ impl Pool {
 
     /// How the next worker is chosen.
     pub fn routing(self, routing: Routing) -> Self {
-        self.router(Router::<()>::builder(routing))
+        self.router(Router::builder(routing))
     }
 
     /// A router that is not all defaults.
