@@ -24,6 +24,28 @@ pub struct AskService<M, Request, Answer, F> {
 
 impl<M: Send + 'static> ActorRef<M> {
     /// This actor as a tower service. `question` makes the message of a request and of the reply that it is to be answered with.
+    ///
+    /// ```
+    /// # use treewarden_runtime::{Actor, Context, Failure, Reply, System};
+    /// # struct Doubler;
+    /// # impl Actor for Doubler {
+    /// #     type Msg = (u32, Reply<u32>);
+    /// #     type Error = Failure;
+    /// #     async fn handle(&mut self, (n, reply): Self::Msg, _: &mut Context<Self>) -> Result<(), Failure> {
+    /// #         reply.send(2 * n);
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Failure> {
+    /// use tower_service::Service;
+    ///
+    /// let doubler = System::new("demo").spawn(Doubler);
+    /// let mut service = doubler.service(|n: u32, reply| (n, reply));
+    /// assert_eq!(service.call(4).await?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn service<Request, Answer, F>(&self, question: F) -> AskService<M, Request, Answer, F>
     where
         F: Fn(Request, Reply<Answer>) -> M + Send + Sync + 'static,
