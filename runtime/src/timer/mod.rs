@@ -103,6 +103,10 @@ impl<A: Actor> Context<A> {
     ///     }
     /// }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// This and the others panic where the actor runs on a runtime whose time is not enabled.
     pub fn send_after(&mut self, delay: Duration, message: A::Msg) -> Timer {
         self.send_at(Instant::now() + delay, message)
     }
