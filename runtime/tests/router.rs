@@ -15,8 +15,8 @@ use std::{
 use common::{Events, events, soon, system};
 use tokio::{sync::Notify, time::Instant};
 use treewarden_runtime::{
-    Actor, ActorRef, AskError, Context, Ejection, Failure, Mailbox, Overflow, PeakEwma, Reply,
-    RouteError, RoutedAskError, Router, Routing, SpawnOptions, System, TooFew,
+    Actor, ActorRef, AddressState, AskError, Context, Ejection, Failure, Mailbox, Overflow,
+    PeakEwma, Reply, RouteError, RoutedAskError, Router, Routing, SpawnOptions, System, TooFew,
     host::{HostHandle, HostSpec},
 };
 
@@ -626,6 +626,20 @@ async fn a_worker_that_asks_through_its_own_router_is_not_asked_itself() {
         soon(answers).await.unwrap(),
         vec![Err(RoutedAskError::NotEligible); 4]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_drains_gets_nothing_though_it_runs() {
+    let pool = Pool::of(2, seeded(Routing::LeastLoaded)).await;
+    let until = Arc::new(Notify::new());
+    let draining = &pool.workers[0];
+    draining.tell(Msg::Wait(until.clone())).await.unwrap();
+    settle().await;
+    draining.drain();
+    assert_eq!(draining.state(), AddressState::Running);
+    for _ in 0..10 {
+        assert_eq!(who(&pool.router).await, Ok(1));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ enum Job {
     /// Panics, the first time it is given out.
     PanicOnce,
     GiveBackOnce,
+    /// Fails after a second, the first time it is given out.
+    FailLaterOnce,
 }
 
 enum Msg {
@@ -78,6 +80,11 @@ impl Actor for Worker {
                     Job::Fail => return Err(Failure::msg("told to")),
                     Job::PanicOnce if attempt == 1 => panic!("told to"),
                     Job::PanicOnce => {}
+                    Job::FailLaterOnce if attempt == 1 => {
+                        sleep(SECOND).await;
+                        return Err(Failure::msg("told to"));
+                    }
+                    Job::FailLaterOnce => {}
                     Job::GiveBackOnce if self.name == "a" => {
                         work.give_back();
                         return Ok(());
@@ -243,6 +250,54 @@ async fn by_choice_it_is_given_out_again_behind_the_others_and_to_another_worker
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_not_given_to_the_very_worker_that_crashed_with_it_while_there_is_another() {
+    let (system, log) = (system(), Log::default());
+    let queue = WorkQueue::builder(8).redeliver(1).build();
+    let a = supervised(&system, "a", &queue, &log, 10 * SECOND);
+    settle().await;
+    // It pulls once more before it comes to the item.
+    a.tell(Msg::Busy(SECOND)).await.unwrap();
+    a.tell(Msg::Pull).await.unwrap();
+    settle().await;
+    queue.push(Job::FailLaterOnce).await.unwrap();
+    sleep(SECOND + SECOND / 2).await;
+    supervised(&system, "b", &queue, &log, SECOND);
+    sleep(SECOND).await;
+    assert_eq!(log.take(), ["a FailLaterOnce 1", "b FailLaterOnce 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_crashed_gets_nothing_until_it_is_back() {
+    let (system, log) = (system(), Log::default());
+    let queue = WorkQueue::new(8);
+    let a = supervised(&system, "a", &queue, &log, 10 * SECOND);
+    settle().await;
+    a.tell(Msg::Panic).await.unwrap();
+    settle().await;
+    queue.push(Job::Note(1)).await.unwrap();
+    settle().await;
+    assert_eq!((queue.counts().waiting, queue.counts().held), (1, 0));
+    sleep(11 * SECOND).await;
+    assert_eq!(log.take(), ["a Note(1) 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_has_one_pull_open_however_often_it_pulls() {
+    let (system, log) = (system(), Log::default());
+    let queue = WorkQueue::new(8);
+    let a = supervised(&system, "a", &queue, &log, SECOND);
+    a.tell(Msg::Pull).await.unwrap();
+    a.tell(Msg::Busy(SECOND)).await.unwrap();
+    settle().await;
+    for n in 0..3 {
+        queue.push(Job::Note(n)).await.unwrap();
+    }
+    assert_eq!((queue.counts().held, queue.counts().waiting), (1, 2));
+    sleep(2 * SECOND).await;
+    assert_eq!(queue.counts().done, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_is_killed_in_the_middle_of_an_item_has_crashed_with_it() {
     let (system, log) = (system(), Log::default());
     let queue = WorkQueue::builder(8).redeliver(1).build();
@@ -309,7 +364,7 @@ async fn a_worker_that_stops_for_ever_leaves_its_item_to_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_reaches_a_worker_whose_mailbox_is_full_and_two_pulls_are_one() {
+async fn work_reaches_a_worker_whose_mailbox_is_full() {
     let (system, log) = (system(), Log::default());
     let queue = WorkQueue::new(8);
     let worker = Worker {

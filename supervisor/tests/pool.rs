@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Log, Order, failing, puppet, settle, system};
 use tokio::time::{Instant, sleep};
-use treewarden_runtime::{RouteError, Routing, System};
+use treewarden_runtime::{Actor, Context, Failure, Reply, RouteError, Routing, System};
 use treewarden_supervisor::{Autoscale, Backoff, Child, Pool, Supervisor, Tree, Workers};
 
 const IDS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
@@ -122,6 +122,54 @@ async fn a_pool_that_shrinks_drains_those_that_leave_and_loses_nothing() {
     let sub = tree.supervisor("pool").expect("it is there");
     let counts = sub.count_children().await.expect("it runs");
     assert_eq!((counts.specs, counts.active), (1, 1));
+}
+
+/// Answers two seconds after its handler has returned, with nothing queued meanwhile.
+#[derive(Default)]
+struct AnswersLater(Option<Reply<u64>>);
+
+enum Later {
+    Ask(Reply<u64>),
+    Answer,
+}
+
+impl Actor for AnswersLater {
+    type Msg = Later;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: Later, cx: &mut Context<Self>) -> Result<(), Failure> {
+        match msg {
+            Later::Ask(reply) => {
+                self.0 = Some(reply);
+                cx.send_after(2 * SECOND, Later::Answer);
+            }
+            Later::Answer => self.0.take().expect("it was asked").send(7),
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_leaves_lives_until_it_has_answered_what_it_was_asked() {
+    let pool = pool_of(2, |number| {
+        Child::actor(number.to_string(), |_| async {
+            Ok(AnswersLater::default())
+        })
+    });
+    let tree = Supervisor::one_for_one("app").child(pool.child());
+    let tree = tree.start(&system()).await.expect("it starts");
+    let workers = pool.find::<Later>(&tree).expect("they are there");
+    let asks: Vec<_> = (0..2)
+        .map(|_| {
+            let router = workers.router().clone();
+            tokio::spawn(async move { router.ask(Later::Ask).await })
+        })
+        .collect();
+    settle().await;
+    workers.resize(1).await.expect("it stops");
+    for ask in asks {
+        assert_eq!(ask.await.expect("no panic"), Ok(7));
+    }
 }
 
 #[tokio::test(start_paused = true)]
