@@ -135,9 +135,9 @@ pub mod singleton;
 pub mod prelude {
     pub use treewarden_runtime::{
         Actor, ActorRef, AskError, Context, ExitReason, Failure, Init, Mailbox, Overflow, Reply,
-        SpawnOptions, System, TellError,
+        Router, Routing, SpawnOptions, System, TellError,
     };
     pub use treewarden_supervisor::{
-        Backoff, Child, Restart, Shutdown, Supervisor, TaskContext, Tree,
+        Backoff, Child, Pool, Restart, Shutdown, Supervisor, TaskContext, Tree,
     };
 }

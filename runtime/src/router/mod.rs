@@ -26,6 +26,7 @@ mod send;
 mod worker;
 
 use std::{
+    cell::OnceCell,
     collections::hash_map::RandomState,
     fmt,
     hash::{BuildHasher, Hasher},
@@ -310,6 +311,7 @@ impl<M: Send + 'static> Router<M> {
             workers,
             passed_over,
             decay: self.decay(),
+            now: OnceCell::new(),
         };
         choose(self.inner.routing, draw, &candidates)
     }
@@ -320,6 +322,8 @@ struct Seen<'a, M> {
     workers: &'a [Arc<Worker<M>>],
     passed_over: &'a [usize],
     decay: Option<Duration>,
+    /// Read once, and only if somebody asks.
+    now: OnceCell<Instant>,
 }
 
 impl<M: Send + 'static> Candidates for Seen<'_, M> {
@@ -340,8 +344,9 @@ impl<M: Send + 'static> Candidates for Seen<'_, M> {
     }
 
     fn latency(&self, index: usize) -> Option<f64> {
+        let now = *self.now.get_or_init(Instant::now);
         let latency = self.workers[index].latency.locked();
-        latency.read(Instant::now(), self.decay?)
+        latency.read(now, self.decay?)
     }
 }
 
