@@ -95,6 +95,7 @@ where
         }
         let core = &self.cell.core;
         let incarnation = core.incarnation();
+        core.no_longer_runs();
         core.set_last_exit(incarnation, ExitReason::Hung);
         self.cell.settle_stash();
         let (runtime, host) = (self.runtime.clone(), self.host());
