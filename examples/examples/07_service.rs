@@ -10,6 +10,7 @@
 //! wrk -t2 -c500 -d10s http://localhost:8080/products
 //! ```
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,25 @@ use treewarden::prelude::*;
 use treewarden_examples::service::{Provider, serve};
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".into());
-    let listener = TcpListener::bind(&address).await?;
+    let listener = match TcpListener::bind(&address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("service: cannot listen on {address:?}: {error}; say HOST:PORT");
+            return ExitCode::from(2);
+        }
+    };
+    match run(listener).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("service: {failure:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(listener: TcpListener) -> Result<(), Failure> {
     println!("serving on http://{}", listener.local_addr()?);
     let provider = Arc::new(Provider::new(Duration::from_millis(5)));
     let stop = async {

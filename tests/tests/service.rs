@@ -226,3 +226,14 @@ fn a_crash_of_the_catalogue_or_the_carts_closes_nothing() {
     }
     assert_eq!(shop.ask("POST /crash/nobody").status, 404);
 }
+
+#[test]
+fn an_address_that_cannot_be_listened_on_is_an_error_in_one_line() {
+    let output = Run::start(env!("CARGO_BIN_EXE_service"), ["nowhere"]).finish();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("nowhere") && errors.lines().count() == 1,
+        "{errors}"
+    );
+}
