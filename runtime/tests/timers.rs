@@ -198,6 +198,32 @@ async fn a_receive_timeout_comes_unless_another_message_does() {
     assert_eq!(told.within(10 * SECOND).await, "message@12.0");
 }
 
+#[tokio::test(start_paused = true)]
+async fn timeouts_of_no_time_keep_nobody_from_running() {
+    let system = System::new("test");
+    let (clock, mut told) = clock(&system);
+    for timeout in [
+        set(|cx| cx.receive_timeout(Duration::ZERO, Msg::Tick("late"))),
+        set(|cx| cx.idle_timeout(Duration::ZERO, || Msg::Tick("idle"))),
+        set(|cx| {
+            cx.send_every(Duration::from_nanos(1), MissedTicks::Burst, || {
+                Msg::Tick("t")
+            })
+        }),
+    ] {
+        clock.tell(timeout).await.unwrap();
+        clock.tell(Msg::Busy(SECOND)).await.unwrap();
+        tokio::time::sleep(2 * SECOND).await;
+        clock.tell(Msg::Cancel).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+    }
+    let told = told.within(SECOND).await;
+    assert!(
+        told.contains("idle@") && told.ends_with("cancelled@8.0"),
+        "{told}"
+    );
+}
+
 /// Passes the lives of a hosted address on.
 struct Lives(mpsc::UnboundedSender<Life>);
 

@@ -28,6 +28,9 @@ use crate::dead_letter::DeadLetterReason;
 use crate::envelope::{Envelope, MessageContext, Slot, SlotGuard};
 use crate::sync_ext::MutexExt;
 
+/// No timer looks again sooner than this: the wheel has nothing finer, and one that is always due would never let anybody else run.
+const STEP: Duration = Duration::from_millis(1);
+
 /// What becomes of the ticks of an interval that come while an earlier one still waits in the mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTicks {
@@ -117,7 +120,7 @@ impl<A: Actor> Context<A> {
     }
 
     /// Sends a message to this actor every `period`, for the first time when one has passed, until it is cancelled. `message` makes it and
-    /// must not block; if it panics, the timer ends.
+    /// must not block; if it panics, the timer ends. A period below a millisecond is read as a millisecond.
     ///
     /// # Panics
     ///
@@ -129,6 +132,7 @@ impl<A: Actor> Context<A> {
         message: impl FnMut() -> A::Msg + Send + 'static,
     ) -> Timer {
         assert!(!period.is_zero(), "a period of zero has no ticks");
+        let period = period.max(STEP);
         let plan = Plan::Every {
             period,
             missed,
@@ -314,7 +318,7 @@ impl<M: Send + 'static> TimerSlot<M> {
                 MissedTicks::Burst => Some(state.due + *period),
                 MissedTicks::Delay => None,
             },
-            Plan::Idle { after, .. } => Some(now + *after),
+            Plan::Idle { after, .. } => Some(now + (*after).max(STEP)),
         }
     }
 
@@ -380,7 +384,7 @@ impl<M: Send + 'static> Due for TimerSlot<M> {
                     self.cancel();
                 }
             }
-            Next::WaitUntil(due) => self.arm(&mut state, due),
+            Next::WaitUntil(due) => self.arm(&mut state, due.max(now + STEP)),
             Next::WaitForRelease => {}
             Next::End => {
                 let belonging = self.end(&mut state);
