@@ -20,7 +20,8 @@ use crate::{
     actor::Actor,
     cell::{
         Cell, Core, order,
-        run::{Factory, Once, host},
+        run::host,
+        starter::{Factory, Once},
         watched::WatchedAddress,
     },
     context::Init,

@@ -6,6 +6,8 @@
 //! | `order` | the control lane: orders as bits of one word |
 //! | `guarded` | polling user code: kill, panic, scope |
 //! | `run` | the life of an address: incarnations, one after the other, in one task |
+//! | `slice` | how long one poll of it goes on |
+//! | `starter` | who makes the instances |
 //! | `watched` | the same for addresses that the [watchdog](crate::watchdog) may take from a run loop that is stuck |
 //!
 //! Rules. Senders touch the queue and read the core. The one task that `run` describes takes messages out, changes
@@ -16,6 +18,8 @@
 pub(crate) mod guarded;
 pub(crate) mod order;
 pub(crate) mod run;
+mod slice;
+pub(crate) mod starter;
 pub(crate) mod watched;
 
 use std::{

@@ -5,17 +5,14 @@
 //! a failure, a panic or a kill ends it, is cleaned up, dropped, and only then reported: the next one never overlaps
 //! with it.
 //!
-//! A poll handles up to [`SLICE_MESSAGES_MAX`] messages or goes on for [`SLICE_TIME_MAX_US`] microseconds, whichever ends first, so that
-//! a busy actor does not starve the others of its worker.
+//! How long a poll goes on is the business of its `slice`, so that a busy actor does not starve the others of its worker.
 
 use std::{
     future::{Future, poll_fn},
-    num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock},
+    sync::Arc,
     task::{Context as TaskContext, Poll},
-    time::Instant,
 };
 
 use pin_project_lite::pin_project;
@@ -24,6 +21,8 @@ use super::{
     Cell,
     guarded::{Ended, Guarded},
     order,
+    slice::{SLICE_MESSAGES_MAX, Slice, YieldNow},
+    starter::Starter,
 };
 use crate::{
     actor::Actor,
@@ -37,70 +36,8 @@ use crate::{
     panics,
     reference::{ActorRef, AddressState},
     scope,
-    sync_ext::MutexExt,
     watchdog::{HandlerOverran, Standing, Watch},
 };
-
-/// How many messages one poll handles at most.
-const SLICE_MESSAGES_MAX: u8 = 128;
-/// How many messages lie between two looks at the clock, for an actor that is known to be fast.
-const SLICE_MESSAGES_PER_LOOK: u8 = 32;
-/// How long one poll goes on, at the granularity of the looks.
-const SLICE_TIME_MAX_US: u32 = 1000;
-
-/// Makes the instance of each incarnation. `None`: there is to be none this time (OTP's `ignore`).
-pub(crate) trait Starter<A: Actor>: Send {
-    fn start(
-        &mut self,
-        init: Init<A::Msg>,
-    ) -> impl Future<Output = Result<Option<A>, A::Error>> + Send;
-}
-
-/// An actor that was made beforehand, for its one incarnation.
-pub(crate) struct Once<A>(pub(crate) Option<A>);
-
-impl<A: Actor> Starter<A> for Once<A> {
-    fn start(
-        &mut self,
-        _init: Init<A::Msg>,
-    ) -> impl Future<Output = Result<Option<A>, A::Error>> + Send {
-        std::future::ready(Ok(self.0.take()))
-    }
-}
-
-/// A function that makes an instance for each incarnation.
-pub(crate) struct Factory<F>(pub(crate) F);
-
-impl<A, F, Fut> Starter<A> for Factory<F>
-where
-    A: Actor,
-    F: FnMut(Init<A::Msg>) -> Fut + Send,
-    Fut: Future<Output = Result<Option<A>, A::Error>> + Send,
-{
-    fn start(
-        &mut self,
-        init: Init<A::Msg>,
-    ) -> impl Future<Output = Result<Option<A>, A::Error>> + Send {
-        (self.0)(init)
-    }
-}
-
-/// A function that one run loop after the other uses, when those before it were given up.
-pub(crate) struct SharedFactory<F>(pub(crate) Arc<Mutex<F>>);
-
-impl<A, F, Fut> Starter<A> for SharedFactory<F>
-where
-    A: Actor,
-    F: FnMut(Init<A::Msg>) -> Fut + Send,
-    Fut: Future<Output = Result<Option<A>, A::Error>> + Send,
-{
-    fn start(
-        &mut self,
-        init: Init<A::Msg>,
-    ) -> impl Future<Output = Result<Option<A>, A::Error>> + Send {
-        (self.0.locked())(init)
-    }
-}
 
 /// The whole life of an address. If the cell has an observer its incarnations are started by order; without one there is a
 /// single incarnation, and the address ends with it.
@@ -730,98 +667,12 @@ impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
     }
 }
 
-/// What one poll may still do.
-///
-/// How often it looks at the clock depends on what it has seen: after each message when the actor is new or was slow, and
-/// half as often after each look that found it fast, so that a fast actor pays for one look in
-/// [`SLICE_MESSAGES_PER_LOOK`] messages, and one that holds its worker for long gives way after each message.
-struct Slice {
-    messages: u8,
-    messages_max: u8,
-    /// A power of two.
-    messages_per_look: u8,
-    /// When the slice began, or was looked at first; see [`micros_now`].
-    began_us: Option<NonZeroU32>,
-}
-
-impl Slice {
-    /// The first of an incarnation.
-    fn first(messages_max: u8) -> Self {
-        Self {
-            messages: 0,
-            messages_max,
-            messages_per_look: 1,
-            began_us: Some(micros_now()),
-        }
-    }
-
-    /// The next, at the beginning of a poll.
-    #[inline]
-    fn next(self) -> Self {
-        Self {
-            messages: 0,
-            began_us: (self.messages_per_look == 1).then(micros_now),
-            ..self
-        }
-    }
-
-    /// Counts a message.
-    #[inline]
-    fn is_spent(&mut self) -> bool {
-        self.messages += 1;
-        self.messages & (self.messages_per_look - 1) == 0 && self.is_spent_by_the_clock()
-    }
-
-    #[cold]
-    fn is_spent_by_the_clock(&mut self) -> bool {
-        let now_us = micros_now();
-        let began_us = *self.began_us.get_or_insert(now_us);
-        let elapsed_us = now_us.get().wrapping_sub(began_us.get());
-        let is_slow = elapsed_us >= SLICE_TIME_MAX_US;
-        self.messages_per_look = match is_slow {
-            true => 1,
-            false => (2 * self.messages_per_look)
-                .min(SLICE_MESSAGES_PER_LOOK)
-                .min(self.messages_max),
-        };
-        is_slow || self.messages >= self.messages_max
-    }
-}
-
-/// Microseconds on a clock that wraps every 71 minutes. Real time on purpose: this is about the worker thread, not about
-/// what the application calls time.
-fn micros_now() -> NonZeroU32 {
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    let micros = EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u32;
-    // One microsecond in 71 minutes is counted as the one after it.
-    NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN)
-}
-
-/// Lets the others of this worker have their turn.
-#[derive(Default)]
-struct YieldNow {
-    yielded: bool,
-}
-
-impl Future for YieldNow {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if self.yielded {
-            return Poll::Ready(());
-        }
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Failure, System};
+    use crate::{Failure, System, cell::starter::Once};
 
     struct Small(u64);
 

@@ -7,15 +7,13 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{
-    Cell,
-    run::{SharedFactory, host},
-};
+use super::{Cell, run::host, starter::Factory};
 use crate::{
     actor::Actor,
     context::Init,
     exit::{ExitReason, Suspect},
     host::Life,
+    sync_ext::MutexExt,
     watchdog::{Guarded, Overrun, Post},
 };
 
@@ -48,11 +46,10 @@ where
 
     /// The run loop of the current generation.
     pub(crate) fn host(&self) -> impl Future<Output = ()> + Send + use<A, F, Fut> {
-        host::<A, _, _>(
-            self.cell.clone(),
-            SharedFactory(self.factory.clone()),
-            self.post.take(),
-        )
+        // Shared, because one run loop after the other may need it.
+        let factory = self.factory.clone();
+        let factory = Factory(move |init| (factory.locked())(init));
+        host::<A, _, _>(self.cell.clone(), factory, self.post.take())
     }
 }
 

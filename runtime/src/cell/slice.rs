@@ -1,0 +1,103 @@
+//! How long one poll of a run loop goes on: up to [`SLICE_MESSAGES_MAX`] messages or [`SLICE_TIME_MAX_US`] microseconds, whichever ends first.
+
+use std::{
+    future::Future,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::OnceLock,
+    task::{Context as TaskContext, Poll},
+    time::Instant,
+};
+
+/// How many messages one poll handles at most.
+pub(super) const SLICE_MESSAGES_MAX: u8 = 128;
+/// How many messages lie between two looks at the clock, for an actor that is known to be fast.
+const SLICE_MESSAGES_PER_LOOK: u8 = 32;
+/// How long one poll goes on, at the granularity of the looks.
+const SLICE_TIME_MAX_US: u32 = 1000;
+
+/// What one poll may still do.
+///
+/// How often it looks at the clock depends on what it has seen: after each message when the actor is new or was slow, and
+/// half as often after each look that found it fast, so that a fast actor pays for one look in
+/// [`SLICE_MESSAGES_PER_LOOK`] messages, and one that holds its worker for long gives way after each message.
+pub(super) struct Slice {
+    messages: u8,
+    messages_max: u8,
+    /// A power of two.
+    messages_per_look: u8,
+    /// When the slice began, or was looked at first; see [`micros_now`].
+    began_us: Option<NonZeroU32>,
+}
+
+impl Slice {
+    /// The first of an incarnation.
+    pub(super) fn first(messages_max: u8) -> Self {
+        Self {
+            messages: 0,
+            messages_max,
+            messages_per_look: 1,
+            began_us: Some(micros_now()),
+        }
+    }
+
+    /// The next, at the beginning of a poll.
+    #[inline]
+    pub(super) fn next(self) -> Self {
+        Self {
+            messages: 0,
+            began_us: (self.messages_per_look == 1).then(micros_now),
+            ..self
+        }
+    }
+
+    /// Counts a message.
+    #[inline]
+    pub(super) fn is_spent(&mut self) -> bool {
+        self.messages += 1;
+        self.messages & (self.messages_per_look - 1) == 0 && self.is_spent_by_the_clock()
+    }
+
+    #[cold]
+    fn is_spent_by_the_clock(&mut self) -> bool {
+        let now_us = micros_now();
+        let began_us = *self.began_us.get_or_insert(now_us);
+        let elapsed_us = now_us.get().wrapping_sub(began_us.get());
+        let is_slow = elapsed_us >= SLICE_TIME_MAX_US;
+        self.messages_per_look = match is_slow {
+            true => 1,
+            false => (2 * self.messages_per_look)
+                .min(SLICE_MESSAGES_PER_LOOK)
+                .min(self.messages_max),
+        };
+        is_slow || self.messages >= self.messages_max
+    }
+}
+
+/// Microseconds on a clock that wraps every 71 minutes. Real time on purpose: this is about the worker thread, not about
+/// what the application calls time.
+fn micros_now() -> NonZeroU32 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    let micros = EPOCH.get_or_init(Instant::now).elapsed().as_micros() as u32;
+    // One microsecond in 71 minutes is counted as the one after it.
+    NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN)
+}
+
+/// Lets the others of this worker have their turn.
+#[derive(Default)]
+pub(super) struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
