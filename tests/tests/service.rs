@@ -42,6 +42,16 @@ impl Shop {
         ask(&self.address, request)
     }
 
+    /// Waits until it is known of each of these orders that it was paid.
+    fn settle(&self, orders: &[u64]) {
+        for order in orders {
+            wait_until("the order is settled", || {
+                let order = self.ask(&format!("GET /orders/{order}"));
+                order.text.contains("\"state\":\"paid\"")
+            });
+        }
+    }
+
     /// What is left of the tea.
     fn stock(&self) -> u64 {
         self.ask("GET /products").number("stock")
@@ -104,7 +114,7 @@ fn an_overloaded_shop_answers_503_with_retry_after_and_sells_nothing_twice() {
         .map(|customer| {
             let address = shop.address.clone();
             thread::spawn(move || {
-                let (mut paid, mut pending, mut refused) = (0, 0, 0);
+                let (mut paid, mut pending, mut refused) = (0, Vec::new(), 0);
                 for round in 0..ROUNDS {
                     let cart = customer * ROUNDS + round;
                     if ask(&address, &format!("POST /carts/{cart}/1/1")).status != 204 {
@@ -114,7 +124,7 @@ fn an_overloaded_shop_answers_503_with_retry_after_and_sells_nothing_twice() {
                     let answer = ask(&address, &format!("POST /carts/{cart}/checkout"));
                     match answer.status {
                         201 => paid += 1,
-                        202 => pending += 1,
+                        202 => pending.push(answer.number("order")),
                         503 => {
                             assert!(answer.text.contains("retry-after: 1"), "{}", answer.text);
                             refused += 1;
@@ -126,29 +136,29 @@ fn an_overloaded_shop_answers_503_with_retry_after_and_sells_nothing_twice() {
             })
         })
         .collect();
-    let sums = customers
-        .into_iter()
-        .map(|customer| customer.join().unwrap());
-    let (paid, pending, refused) = sums.fold((0, 0, 0), |sum, one| {
-        (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
-    });
-    println!("{paid} paid, {pending} pending, {refused} refused");
+    let (mut paid, mut pending, mut refused) = (0, Vec::new(), 0);
+    for customer in customers {
+        let mut sums = customer.join().unwrap();
+        paid += sums.0;
+        pending.append(&mut sums.1);
+        refused += sums.2;
+    }
+    let orders = paid + pending.len() as u64;
+    println!("{paid} paid, {} pending, {refused} refused", pending.len());
     assert_eq!(
-        paid + pending + refused,
+        orders + refused,
         CUSTOMERS * ROUNDS,
         "everybody was answered"
     );
     assert!(paid > 0);
     // What is pending is found out in the end; then the books agree.
-    wait_until("all orders are settled", || {
-        shop.stock() == before - paid - pending
-    });
-    thread::sleep(std::time::Duration::from_millis(1500)); // for the settler
+    shop.settle(&pending);
+    assert_eq!(shop.stock(), before - orders);
     shop.run.signal("TERM");
     let output = shop.run.finish();
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
-    let charged = format!("the provider has charged {} orders", paid + pending);
+    let charged = format!("the provider has charged {orders} orders");
     assert!(text.contains(&charged), "{text}");
 }
 
@@ -157,7 +167,7 @@ fn a_crash_in_the_middle_leaves_an_order_that_is_settled_and_charged_once() {
     let shop = Shop::open();
     let before = shop.stock();
     // The payments crash while a checkout is under way; whatever happens, the customer learns it.
-    let mut orders = 0;
+    let mut orders = Vec::new();
     for cart in 0..20 {
         shop.ask(&format!("POST /carts/{cart}/1/1"));
         let crash = {
@@ -166,18 +176,19 @@ fn a_crash_in_the_middle_leaves_an_order_that_is_settled_and_charged_once() {
         };
         let answer = shop.ask(&format!("POST /carts/{cart}/checkout"));
         match answer.status {
-            201 | 202 => orders += 1,
+            201 | 202 => orders.push(answer.number("order")),
             503 => {}
             status => panic!("{status}: {}", answer.text),
         }
         crash.join().unwrap();
     }
+    shop.settle(&orders);
+    let orders = orders.len() as u64;
     assert!(orders > 0);
     wait_until("what was sold is what is missing", || {
         shop.stock() == before - orders
     });
     assert!(shop.ask("GET /tree").text.contains("restarts"));
-    thread::sleep(std::time::Duration::from_millis(1500)); // for the settler
     shop.run.signal("TERM");
     let output = shop.run.finish();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,6 +1,5 @@
 //! Many dynamic children: started, all failing at once and restarted, stopped.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use treewarden_runtime::{Actor, ActorRef, Context, Failure, System};
 use treewarden_supervisor::{Child, Supervisor};
+
+use crate::memory::{peak_resident_bytes, resident_bytes};
 
 /// What one number of children cost.
 pub(crate) struct Cost {
@@ -73,7 +74,7 @@ pub(crate) async fn measure(count: usize) -> Cost {
     // Written to before the memory is measured: what holds the references is not the children's.
     let mut members: Vec<Option<ActorRef<()>>> = (0..count).map(|_| None).collect();
 
-    let before = status_bytes("VmRSS:");
+    let before = resident_bytes();
     let start = Instant::now();
     for member in &mut members {
         let starts = starts.clone();
@@ -86,7 +87,7 @@ pub(crate) async fn measure(count: usize) -> Cost {
         *member = Some(child.actor().expect("its messages have this type"));
     }
     let started = start.elapsed();
-    let bytes = status_bytes("VmRSS:").saturating_sub(before);
+    let bytes = resident_bytes().saturating_sub(before);
 
     let start = Instant::now();
     for member in members.iter().flatten() {
@@ -107,16 +108,6 @@ pub(crate) async fn measure(count: usize) -> Cost {
         restart_ns: each(restarted),
         stop_ns: each(stopped),
         bytes: bytes as f64 / count as f64,
-        peak_mb: status_bytes("VmHWM:") as f64 / 1e6,
+        peak_mb: peak_resident_bytes() as f64 / 1e6,
     }
-}
-
-/// A size from the kernel's account of this process; 0 on systems that keep none.
-fn status_bytes(key: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }

@@ -11,6 +11,8 @@ use serde_json::json;
 
 mod cli;
 mod lives;
+#[path = "../../memory.rs"]
+mod memory;
 mod storm;
 
 fn main() -> ExitCode {

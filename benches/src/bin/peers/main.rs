@@ -15,6 +15,8 @@ mod cli;
 mod driver;
 mod goal;
 mod measure;
+#[path = "../../memory.rs"]
+mod memory;
 mod peer;
 mod report;
 mod stats;

@@ -1,10 +1,10 @@
 //! The workloads, written once for every Rust system.
 
-use std::fs;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::goal::Goal;
+use crate::memory::{peak_resident_bytes, resident_bytes};
 use crate::peer::{Life, Payload, Peer, Tally, Wide};
 use crate::stats::percentile;
 use crate::workload::{CLIENTS, FAN, Measurement, RING, RuntimeKind, SLOW_WORK, Scale, Workload};
@@ -253,23 +253,4 @@ async fn peak_memory<P: Peer>(count: u64) -> f64 {
     P::client(P::tells(counter, count));
     goal.reached().await;
     peak_resident_bytes().saturating_sub(before) as f64 / 1e6
-}
-
-pub(crate) fn resident_bytes() -> u64 {
-    status_bytes("VmRSS:")
-}
-
-/// The largest resident size that this process has had.
-fn peak_resident_bytes() -> u64 {
-    status_bytes("VmHWM:")
-}
-
-/// A size from the kernel's account of this process; 0 on systems that keep none, and then the row is meaningless.
-fn status_bytes(key: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }

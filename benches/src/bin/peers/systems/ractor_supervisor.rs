@@ -147,7 +147,7 @@ async fn restart(count: usize) -> Vec<(Workload, f64)> {
 async fn family(count: usize) -> Vec<(Workload, f64)> {
     let (started, all_started) = Goal::grouped(count);
     let (stopped, all_stopped) = Goal::grouped(count);
-    let before = crate::measure::resident_bytes();
+    let before = crate::memory::resident_bytes();
     let start = Instant::now();
     let options = DynamicSupervisorOptions {
         max_children: None,
@@ -172,7 +172,7 @@ async fn family(count: usize) -> Vec<(Workload, f64)> {
     }
     all_started.reached().await;
     let up = start.elapsed();
-    let bytes = crate::measure::resident_bytes().saturating_sub(before);
+    let bytes = crate::memory::resident_bytes().saturating_sub(before);
     let start = Instant::now();
     supervisor.stop(None);
     all_stopped.reached().await;
