@@ -30,8 +30,8 @@ impl<A: Actor> Context<A> {
     /// Lets a stream flow into this actor. `message` makes a message of each item, and of `None` at the end of the stream; it must not
     /// block.
     ///
-    /// A full mailbox holds the stream back, whatever its overflow policy says about waiting is obeyed: one that refuses or drops loses
-    /// items, and counts them. The stream is dropped when the incarnation ends; what it has put into the mailbox by then is not
+    /// A full mailbox holds the stream back if its overflow policy lets senders wait. One that drops makes dead letters of the items that do
+    /// not fit; one that refuses has them dropped here, uncounted, so give it another policy if they matter. The stream is dropped when the incarnation ends; what it has put into the mailbox by then is not
     /// handled by the next one. A stream that panics has ended.
     ///
     /// ```
