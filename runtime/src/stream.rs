@@ -22,7 +22,8 @@ use tokio::task::AbortHandle;
 use crate::actor::Actor;
 use crate::cell::Belonging;
 use crate::context::Context;
-use crate::envelope::{MessageContext, Slot, SlotGuard};
+use crate::dead_letter::DeadLetterReason;
+use crate::envelope::{Envelope, MessageContext, Slot, SlotGuard};
 use crate::reference::ActorRef;
 use crate::tell::TellError;
 
@@ -30,9 +31,9 @@ impl<A: Actor> Context<A> {
     /// Lets a stream flow into this actor. `message` makes a message of each item, and of `None` at the end of the stream; it must not
     /// block.
     ///
-    /// A full mailbox holds the stream back if its overflow policy lets senders wait. One that drops makes dead letters of the items that do
-    /// not fit; one that refuses has them dropped here, uncounted, so give it another policy if they matter. The stream is dropped when the incarnation ends; what it has put into the mailbox by then is not
-    /// handled by the next one. A stream that panics has ended.
+    /// A full mailbox holds the stream back if its overflow policy lets senders wait. What does not fit under another policy is a dead
+    /// letter, and so is what finds the actor stopped or gone. The stream is dropped when the incarnation ends; what it has put into the
+    /// mailbox by then is not handled by the next one. A stream that panics has ended.
     ///
     /// ```
     /// # use treewarden_runtime::{Actor, Context, Failure, of_receiver};
@@ -186,10 +187,20 @@ async fn flow<M, S>(
         let is_end = item.is_none();
         let mut context = MessageContext::new();
         context.slot = Some(SlotGuard(attached.clone()));
-        match to.tell_with(message(item), context).await {
-            // A mailbox that refuses: the policy says that what does not fit is not wanted.
-            Ok(()) | Err(TellError::Full(_) | TellError::TooHeavy(_)) if !is_end => {}
-            Ok(()) | Err(_) => return,
+        let told = to.tell_with(message(item), context).await;
+        // There is nobody to hand it back to.
+        let (unsent, reason) = match told {
+            Ok(()) if is_end => return,
+            Ok(()) => continue,
+            Err(TellError::Full(unsent) | TellError::TooHeavy(unsent)) => {
+                (unsent, DeadLetterReason::DroppedNewest)
+            }
+            Err(TellError::Stopped(unsent)) => (unsent, DeadLetterReason::Stopped),
+            Err(TellError::Gone(unsent)) => (unsent, DeadLetterReason::Gone),
+        };
+        to.cell.discard(Envelope::bare(unsent), reason);
+        if is_end || reason != DeadLetterReason::DroppedNewest {
+            return;
         }
     }
 }

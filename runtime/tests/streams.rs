@@ -10,8 +10,8 @@ use futures_util::{SinkExt, Stream, StreamExt, stream};
 use tokio::sync::{Notify, mpsc};
 use treewarden_runtime::host::{HostSpec, Life, Observer};
 use treewarden_runtime::{
-    Actor, AddressState, Attachment, Context, DeadLetterReason, Failure, Init, Mailbox, Recipient,
-    SpawnOptions, System, TellError, of_receiver,
+    Actor, AddressState, Attachment, Context, DeadLetterReason, Failure, Init, Mailbox, Overflow,
+    Recipient, SpawnOptions, System, TellError, of_receiver,
 };
 
 type Attach = Box<dyn FnOnce(&mut Context<Pool>) -> Attachment + Send>;
@@ -147,6 +147,30 @@ async fn a_full_mailbox_holds_the_stream_back() {
     settle().await;
     assert_eq!(count.load(Ordering::SeqCst), before, "it was detached");
     assert!(!taken(&log).contains("end"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_a_mailbox_refuses_or_drops_are_dead_letters() {
+    for overflow in [Overflow::Refuse, Overflow::DropNewest] {
+        let (system, log) = (System::new("test"), Log::default());
+        let mailbox = Mailbox::bounded(2).overflow(overflow);
+        let pool = system
+            .spawn_with(SpawnOptions::new().mailbox(mailbox), Pool::new(&log))
+            .expect("no name to clash");
+        let gate = Arc::new(Notify::new());
+        pool.tell(attach(stream::iter(1..=5))).await.unwrap();
+        pool.tell(Msg::Wait(gate.clone())).await.unwrap();
+        settle().await;
+        gate.notify_one();
+        settle().await;
+        // Two have found room behind the one that waits; three items and the end have not.
+        assert_eq!(taken(&log), "1 2", "{overflow:?}");
+        assert_eq!(
+            system.dead_letters().count(DeadLetterReason::DroppedNewest),
+            4,
+            "{overflow:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
