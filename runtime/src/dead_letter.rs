@@ -32,7 +32,8 @@ pub enum DeadLetterReason {
     GroupRestart,
     /// It answers an ask whose caller had gone away. The request itself was handled.
     ReplyDiscarded,
-    /// It came from a monitor or timer of an incarnation that is no more, or from a timer that was cancelled.
+    /// It came from a monitor, timer or stream of an incarnation that is no more, or from a timer that was cancelled; or a handler stashed it
+    /// that had been given up.
     Stale,
     /// It was published to a subscriber that had no room for it, or was gone.
     SlowSubscriber,

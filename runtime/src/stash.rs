@@ -13,6 +13,7 @@ use crate::cell::{Cell, order};
 use crate::context::Context;
 use crate::dead_letter::DeadLetterReason;
 use crate::envelope::Envelope;
+use crate::scope;
 
 /// How many messages a stash holds, unless said otherwise.
 const CAPACITY: usize = 1024;
@@ -82,7 +83,9 @@ impl<M> std::error::Error for StashFull<M> {}
 impl<A: Actor> Context<A> {
     /// Says what this actor's stash is like: in [`Actor::started`], usually. What is in it stays, also beyond a smaller bound.
     pub fn set_stash(&mut self, stash: Stash) {
-        self.cell.with_stash(|stashed| stashed.config = stash);
+        if !scope::is_given_up() {
+            self.cell.with_stash(|stashed| stashed.config = stash);
+        }
     }
 
     /// Sets the message that is being handled aside. What travelled with it (deadline, receipt) waits with it: it can expire, and
@@ -123,6 +126,12 @@ impl<A: Actor> Context<A> {
     ///
     /// [`StashFull`] hands it back.
     pub fn stash(&mut self, message: A::Msg) -> Result<(), StashFull<A::Msg>> {
+        if scope::is_given_up() {
+            let context = self.message.take();
+            self.cell
+                .discard(Envelope { message, context }, DeadLetterReason::Stale);
+            return Ok(());
+        }
         let context = &mut self.message;
         self.cell.with_stash(|stashed| {
             if stashed.waiting.len() >= stashed.config.capacity {
@@ -140,7 +149,7 @@ impl<A: Actor> Context<A> {
     /// Handles everything that is in the stash, in order, after this message and before any other. One that is stashed again comes after
     /// those.
     pub fn unstash(&mut self) {
-        if self.stashed() > 0 && !crate::scope::is_given_up() {
+        if self.stashed() > 0 && !scope::is_given_up() {
             self.cell.with_stash(|stashed| {
                 let mut waiting = std::mem::take(&mut stashed.waiting);
                 stashed.replay.append(&mut waiting);

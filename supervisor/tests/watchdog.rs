@@ -64,6 +64,9 @@ impl Actor for Worker {
             }
             Order::Block(reply) => {
                 wait();
+                cx.stash(Order::BlockAndPanic)?;
+                cx.unstash();
+                cx.send_after(Duration::ZERO, Order::BlockAndPanic);
                 cx.stop();
                 reply.send(());
             }
@@ -245,7 +248,7 @@ async fn a_handler_that_blocks_is_given_up_by_choice_and_the_queue_goes_on() {
     assert_eq!((reason.kind(), suspect), ("hung", Some("block")));
     assert_eq!(system.hung(), 1);
     assert!(scene.dropped.try_recv().is_err(), "it keeps its state");
-    // When it comes back its state is dropped; its stop and its answer have no effect.
+    // When it comes back its state is dropped; its stop, its answer, what it stashes and its timers have no effect.
     scene.gate.send(()).expect("it waits");
     let answer = within_limit(answer).await.expect("answered");
     assert_eq!(answer, Err(AskError::CrashedWhileHandling));
