@@ -8,12 +8,14 @@
 //! | [`node`] | the two parts joined |
 //! | [`agent`], [`datagram`], [`membership`], [`partition`] | who is there: the shell, sealed datagrams, and the pure machines |
 //! | [`remote`] | references to actors on other nodes |
+//! | [`groups`] | names and groups of the cluster |
 //! | [`singleton`] | work that one member does, and another takes over |
 //! | [`transport`] | what links run over: TCP, in the clear or under mutual TLS |
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod datagram;
+pub mod groups;
 pub mod membership;
 pub mod node;
 pub mod partition;

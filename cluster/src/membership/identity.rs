@@ -8,13 +8,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::metadata::Metadata;
 
 /// Longest name of a node, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// The name of a node: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8 without control characters, unique in its cluster.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodeName(Arc<str>);
 
 impl NodeName {
@@ -34,6 +37,20 @@ impl NodeName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        Self::new(&name)
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.as_str().into()
     }
 }
 
@@ -87,7 +104,7 @@ impl std::error::Error for NameError {}
 
 /// One process of a node. Later processes of the same name have greater ones; the shell makes them from the wall clock, so that this holds
 /// across machines' restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BootUid(pub u64);
 
 impl fmt::Display for BootUid {
@@ -97,7 +114,7 @@ impl fmt::Display for BootUid {
 }
 
 /// One process of one node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId {
     /// The name, which stays.
     pub name: NodeName,

@@ -15,7 +15,10 @@
 mod config;
 
 use std::{
-    fmt, io,
+    collections::hash_map::RandomState,
+    fmt,
+    hash::{BuildHasher, Hasher},
+    io,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -35,6 +38,7 @@ use treewarden_runtime::{ActorRef, Inspect, NodeSnapshot, Root, RootAttachment, 
 use crate::{
     agent::{Agent, AgentHandle, CallError, Events},
     datagram::Keyring,
+    groups::{self, Clerk, ClusterGroups, Hall, Replica},
     membership::{Event, MemberInfo, NodeId, State},
     remote::{
         Directory, ExposeError, LinkCounters, LinkIdentity, LinkKeys, Links, LinksError, Location,
@@ -106,6 +110,7 @@ struct Inner {
     leaving: watch::Sender<bool>,
     duties: Arc<Desk>,
     duties_made: AtomicU64,
+    hall: Arc<Hall>,
 }
 
 impl Node {
@@ -172,6 +177,13 @@ impl Node {
                 });
             }
         };
+        let seed = RandomState::new().build_hasher().finish();
+        let replica = Replica::new(agent.id(), groups::SYNC_INTERVAL, seed);
+        let hall = Hall::new(replica, links.weak());
+        let clerk = system.spawn(Clerk(hall.clone()));
+        if let Err(error) = links.expose(groups::TARGET, &clerk) {
+            unreachable!("nothing is exposed yet: {error}");
+        }
         let inner = Arc::new(Inner {
             system: system.clone(),
             links,
@@ -181,7 +193,10 @@ impl Node {
             leaving: watch::Sender::new(false),
             duties: Arc::default(),
             duties_made: AtomicU64::new(0),
+            hall: hall.clone(),
         });
+        let look = Membership(Arc::downgrade(&inner));
+        tokio::spawn(groups::run(hall, clerk, inner.agent.subscribe(), look));
         tokio::spawn(tell_links(Arc::downgrade(&inner), events));
         let root: Weak<dyn Root> = Arc::downgrade(&inner) as Weak<dyn Root>;
         Ok(Self {
@@ -272,6 +287,11 @@ impl Node {
     /// What was counted on links since the start.
     pub fn counters(&self) -> &LinkCounters {
         self.inner.links.counters()
+    }
+
+    /// Names and groups of the cluster.
+    pub fn groups(&self) -> ClusterGroups {
+        ClusterGroups::new(self.inner.hall.clone())
     }
 
     // Work for the cluster.
@@ -371,6 +391,16 @@ fn state_kind(state: State) -> &'static str {
         State::Suspect => "suspect",
         State::Unreachable => "unreachable",
         State::Down(_) => "down",
+    }
+}
+
+/// What the task of names and groups asks.
+struct Membership(Weak<Inner>);
+
+impl groups::Look for Membership {
+    fn look(&self) -> Option<(NodeId, Vec<MemberInfo>)> {
+        let node = self.0.upgrade()?;
+        Some((node.agent.id(), node.agent.members()))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -188,21 +188,12 @@ impl Links {
     /// A reference to what `node` exposes as `name`. Nothing is checked or sent before it is used. A name of more than
     /// [`TARGET_BYTES_MAX`] bytes stands for nothing.
     pub fn remote<M: RemoteMessage>(&self, node: &NodeId, name: &str) -> RemoteRef<M> {
-        let on_the_wire = if name.len() <= TARGET_BYTES_MAX {
-            name
-        } else {
-            // Nothing can be exposed under the empty name.
-            ""
-        };
-        let key = TargetKey {
-            name: on_the_wire.into(),
-            message: M::NAME,
-            version: M::VERSION,
-        };
-        RemoteRef::new(
-            self.shared.peer(node, Lane::default()).target(key),
-            name.into(),
-        )
+        self.shared.remote(node, name)
+    }
+
+    /// What names and groups work with; it keeps no link open.
+    pub(crate) fn weak(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
     }
 
     /// What was counted since the start.
@@ -303,6 +294,31 @@ impl Drop for Links {
 }
 
 impl Shared {
+    /// See [`Links::remote`].
+    pub(crate) fn remote<M: RemoteMessage>(
+        self: &Arc<Self>,
+        node: &NodeId,
+        name: &str,
+    ) -> RemoteRef<M> {
+        let on_the_wire = if name.len() <= TARGET_BYTES_MAX {
+            name
+        } else {
+            // Nothing can be exposed under the empty name.
+            ""
+        };
+        let key = TargetKey {
+            name: on_the_wire.into(),
+            message: M::NAME,
+            version: M::VERSION,
+        };
+        RemoteRef::new(self.peer(node, Lane::default()).target(key), name.into())
+    }
+
+    /// Where tasks of the links run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(crate) fn peer(self: &Arc<Self>, node: &NodeId, lane: Lane) -> Arc<Peer> {
         let mut peers = self.peers.locked();
         let link = (node.clone(), lane);
@@ -330,7 +346,7 @@ impl Shared {
         Lane::ALL.into_iter().filter_map(of_lane).collect()
     }
 
-    fn expose<M: RemoteMessage>(
+    pub(crate) fn expose<M: RemoteMessage>(
         self: &Arc<Self>,
         name: &str,
         target: &ActorRef<M>,

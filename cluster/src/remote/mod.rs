@@ -71,6 +71,7 @@ pub use error::{ExposeError, RemoteAskError, RemoteTellError, UnknownTarget};
 pub use frame::{OpenRefusal, Refusal};
 pub use handshake::{PROTOCOL, PROTOCOL_MIN};
 pub use lane::Lane;
+pub(crate) use links::Shared as LinksShared;
 pub use links::{LinkIdentity, Links, LinksError};
 pub use message::RemoteMessage;
 pub use monitor::RemoteMonitor;
