@@ -80,7 +80,7 @@ pub use mailbox::{
 pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
 pub use panics::record_panic_locations;
 pub use receipt::Receipt;
-pub use recipient::{Recipient, RecipientTell};
+pub use recipient::{Deliver, Recipient, RecipientTell};
 pub use reference::{ActorRef, AddressState, WeakActorRef};
 pub use registry::{LookupError, NameTaken, Registry};
 pub use reply::Reply;
@@ -88,6 +88,10 @@ pub use router::{
     Broadcast, Ejection, Gather, Gathered, Leaving, PeakEwma, RouteError, RoutedAsk,
     RoutedAskError, Router, RouterBuilder, Routing, TooFew, WorkerLoad,
 };
+/// Choosing by a [`Routing`] among things that are no local actors: what routers over other nodes are made from. Pure.
+pub mod routing {
+    pub use crate::router::{Candidates, Draw, Latency, choose, hash_of, mix};
+}
 #[cfg(feature = "tower")]
 pub use service::AskService;
 pub use snapshot::{Inspect, NodeSnapshot, Snapshot};

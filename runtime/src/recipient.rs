@@ -46,6 +46,40 @@ where
     }
 }
 
+/// What else can be behind a [`Recipient`]: a reference to another node, for example.
+pub trait Deliver<T>: Send + Sync + 'static {
+    /// Takes it without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not taken. It is lost to the caller then.
+    fn try_deliver(&self, message: T) -> Result<(), TellError<()>>;
+    /// Takes it, and waits for room. Dropping the future either leaves the message queued, or drops it.
+    fn deliver(&self, message: T) -> RecipientTell<'_>;
+    /// A text for people that says who it is.
+    fn path(&self) -> Arc<str>;
+}
+
+struct Other<D>(D);
+
+impl<T: Send + 'static, D: Deliver<T>> Receive<T> for Other<D> {
+    fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
+        self.0.try_deliver(message)
+    }
+
+    fn tell(&self, message: T) -> RecipientTell<'_> {
+        self.0.deliver(message)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn path(&self) -> Arc<str> {
+        self.0.path()
+    }
+}
+
 /// Code outside actors can be a recipient as well.
 impl<T: Send + 'static> Receive<T> for mpsc::Sender<T> {
     fn try_tell(&self, message: T) -> Result<(), TellError<()>> {
@@ -85,6 +119,14 @@ impl<T: Send + 'static> Recipient<T> {
     {
         Self {
             target: Arc::new(target),
+        }
+    }
+
+    /// Anything that can [deliver](Deliver). Clones of it are equal; another one made of the same thing is not.
+    #[must_use]
+    pub fn of(target: impl Deliver<T>) -> Self {
+        Self {
+            target: Arc::new(Other(target)),
         }
     }
 

@@ -119,6 +119,11 @@ impl<M: Send + 'static> ActorRef<M> {
         }
     }
 
+    /// Whether this is the actor whose code is being polled on this thread. It cannot ask itself.
+    pub fn is_current(&self) -> bool {
+        crate::scope::current() == self.cell.address()
+    }
+
     /// A reference that does not keep the address in memory.
     pub fn downgrade(&self) -> WeakActorRef<M> {
         WeakActorRef {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::membership::NodeId;
+use crate::membership::{Metadata, NodeId};
 use crate::remote::ExposeError;
 
 /// Most entries, names and places in groups together, that one node may own.
@@ -35,6 +35,28 @@ pub struct Found {
     pub address: Address,
     /// Whether its node can be reached at this moment. One that is unreachable may be back; one that is down is not found.
     pub is_reachable: bool,
+    /// Whether its node wants work: its [health](crate::membership::Metadata::health_percent) is not 0.
+    pub takes_work: bool,
+    /// The failure domain of its node; empty when unknown.
+    pub zone: String,
+}
+
+/// What is believed of a node, as far as it matters here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) is_reachable: bool,
+    pub(crate) takes_work: bool,
+    pub(crate) zone: String,
+}
+
+impl Standing {
+    pub(crate) fn new(is_reachable: bool, metadata: &Metadata) -> Self {
+        Self {
+            is_reachable,
+            takes_work: metadata.health_percent > 0,
+            zone: metadata.zone.clone(),
+        }
+    }
 }
 
 /// What an entry is, unique among the entries of its node.

@@ -15,9 +15,10 @@ use tokio::sync::{Notify, broadcast, broadcast::error::RecvError};
 use treewarden_runtime::{ActorRef, MonitorEvent};
 
 use super::{
-    entry::{Found, GroupError},
+    change::Change,
+    entry::{Address, Found, GroupError},
     reference::ClusterRef,
-    replica::{Change, Replica},
+    replica::Replica,
 };
 use crate::remote::{LinksShared, RemoteMessage};
 
@@ -69,6 +70,11 @@ impl Hall {
             self.generation.fetch_add(1, Ordering::Release);
         }
         result
+    }
+
+    /// What is found looks different now.
+    pub(super) fn touch(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -175,6 +181,12 @@ impl ClusterGroups {
             .collect()
     }
 
+    /// Under which address an actor of this node is found once it has an entry.
+    #[must_use]
+    pub fn address<M: RemoteMessage>(&self, actor: &ActorRef<M>) -> Address {
+        self.hall.locked().replica.at(&target_of(actor))
+    }
+
     /// Where the actor with this name is.
     #[must_use]
     pub fn whereis(&self, name: &str) -> Option<Found> {
@@ -206,6 +218,11 @@ impl ClusterGroups {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.hall.generation.load(Ordering::Acquire)
+    }
+
+    /// The failure domain of this node.
+    pub(super) fn zone(&self) -> String {
+        self.hall.locked().replica.zone().to_owned()
     }
 
     pub(super) fn reference<M: RemoteMessage>(&self, found: &Found) -> Option<ClusterRef<M>> {

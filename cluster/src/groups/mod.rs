@@ -2,11 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `entry` | what is entered, within which bounds |
+//! | `entry`, `change` | what is entered, within which bounds; what is told of it |
 //! | `shelf` | the entries of one node, in versions; pure |
 //! | `replica` | one node's copy of everything; pure |
-//! | `task` | the shell: messages between copies |
-//! | `handle`, `reference` | what applications use |
+//! | `gossip`, `task` | what copies tell each other, and the shell that carries it |
+//! | `handle`, `reference`, `router`, `route_error` | what applications use |
 //!
 //! # Rules
 //!
@@ -21,19 +21,26 @@
 //!
 //! This is eventually consistent, as Erlang's `pg` and Pekko's receptionist are. It is nothing to base mutual exclusion on.
 
+mod change;
 mod entry;
+mod gossip;
 mod handle;
 mod reference;
 mod replica;
+mod route_error;
+mod router;
 mod shelf;
 mod task;
 #[cfg(test)]
 mod tests;
 
+pub use change::Change;
 pub use entry::{Address, ENTRIES_MAX, Found, GroupError, TOPIC_BYTES_MAX};
 pub(crate) use handle::Hall;
 pub use handle::{Changes, ClusterGroups};
 pub use reference::{ClusterRef, ClusterTellError};
-pub use replica::Change;
+
 pub(crate) use replica::Replica;
+pub use route_error::{GroupAskError, GroupRouteError};
+pub use router::GroupRouter;
 pub(crate) use task::{Clerk, Look, SYNC_INTERVAL, TARGET, run};

@@ -1,8 +1,8 @@
 //! [`ClusterRef`]: a reference to an actor of the cluster, wherever it is.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use treewarden_runtime::{ActorRef, Reply, TellError};
+use treewarden_runtime::{ActorRef, Deliver, Recipient, RecipientTell, Reply, TellError};
 
 use super::entry::Address;
 use crate::remote::{RemoteAskError, RemoteMessage, RemoteRef, RemoteTellError};
@@ -63,6 +63,51 @@ impl<M: RemoteMessage> ClusterRef<M> {
     /// Whether it is on this node.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local(_))
+    }
+}
+
+/// So that local and remote actors are told things in the same way; also through a [`Recipient`](treewarden_runtime::Recipient).
+impl<T: Send + 'static, M: RemoteMessage + From<T>> Deliver<T> for ClusterRef<M> {
+    fn try_deliver(&self, message: T) -> Result<(), TellError<()>> {
+        self.try_tell(M::from(message)).map_err(plain)
+    }
+
+    fn deliver(&self, message: T) -> RecipientTell<'_> {
+        let message = M::from(message);
+        Box::pin(async move { self.tell(message).await.map_err(plain) })
+    }
+
+    fn path(&self) -> Arc<str> {
+        format!("{self:?}").into()
+    }
+}
+
+/// The error of the runtime that says the same.
+fn plain<M>(error: ClusterTellError<M>) -> TellError<()> {
+    match error {
+        ClusterTellError::Local(error) => error.map(drop),
+        ClusterTellError::Remote(error) => match error {
+            RemoteTellError::Full(_) => TellError::Full(()),
+            RemoteTellError::TooLarge { .. } | RemoteTellError::Unencodable { .. } => {
+                TellError::TooHeavy(())
+            }
+            // It may be there again later.
+            RemoteTellError::Disconnected(_) => TellError::Stopped(()),
+            RemoteTellError::NodeDown(_) | RemoteTellError::ShutDown(_) => TellError::Gone(()),
+        },
+    }
+}
+
+impl<M: RemoteMessage> ClusterRef<M> {
+    /// This actor as something that takes a `T`, for any `T` that its messages are made from.
+    pub fn recipient<T: Send + 'static>(&self) -> Recipient<T>
+    where
+        M: From<T>,
+    {
+        match self {
+            Self::Local(actor) => actor.recipient(),
+            Self::Remote(_) => Recipient::of(self.clone()),
+        }
     }
 }
 

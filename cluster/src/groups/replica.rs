@@ -7,74 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::entry::{Address, ENTRIES_MAX, Entry, Found, GroupError, Key, check_topic};
+use super::change::Change;
+use super::entry::{Address, ENTRIES_MAX, Entry, Found, GroupError, Key, Standing, check_topic};
+use super::gossip::Gossip;
 use super::shelf::{Applied, Delta, Shelf};
 use crate::membership::{NodeId, Rng};
 
 /// How many portions answer one digest. What is left is told after the next one.
 const DELTAS_PER_ANSWER: usize = 32;
-
-/// What copies tell each other.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Gossip {
-    /// What the sender has of whom. It is answered with what it lacks, and, unless it is an answer itself, with a digest if
-    /// it has what the receiver lacks.
-    Digest {
-        from: NodeId,
-        versions: Vec<(NodeId, u64)>,
-        is_answer: bool,
-    },
-    /// What has changed.
-    Deltas { from: NodeId, deltas: Vec<Delta> },
-}
-
-/// A change of the directory, as one node sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// An actor is in a group.
-    Joined {
-        /// Which group.
-        group: String,
-        /// Who.
-        member: Address,
-    },
-    /// An actor is in a group no longer: it left, is gone, or its node is down.
-    Left {
-        /// Which group.
-        group: String,
-        /// Who.
-        member: Address,
-    },
-    /// A name has another holder.
-    Name {
-        /// Which name.
-        name: String,
-        /// Who has it now, if anybody.
-        holder: Option<Address>,
-    },
-    /// This node had claimed a name, and an older claim turned up. The claim was withdrawn; the actor lives on without the name.
-    NameLost {
-        /// Which name.
-        name: String,
-        /// The actor that loses it, on this node.
-        loser: Address,
-        /// Who has it.
-        holder: Address,
-    },
-    /// What is on that node cannot be reached for now, and stays in its groups.
-    Unreachable {
-        /// Which node.
-        node: NodeId,
-    },
-    /// What is on that node can be reached again.
-    Reachable {
-        /// Which node.
-        node: NodeId,
-    },
-}
 
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -82,8 +22,9 @@ pub(crate) struct Replica {
     mine: Shelf,
     /// Of others that are not down.
     shelves: BTreeMap<NodeId, Shelf>,
-    /// The others that are not down, and whether they can be reached.
-    members: BTreeMap<NodeId, bool>,
+    /// The others that are not down.
+    members: BTreeMap<NodeId, Standing>,
+    my_standing: Standing,
     /// Who was last said to have each name.
     holders: BTreeMap<String, Address>,
     /// Up to which version of its own it has told the others.
@@ -104,6 +45,7 @@ impl Replica {
             mine: Shelf::default(),
             shelves: BTreeMap::new(),
             members: BTreeMap::new(),
+            my_standing: Standing::default(),
             holders: BTreeMap::new(),
             told: 0,
             interval,
@@ -247,7 +189,8 @@ impl Replica {
         std::iter::once((&self.me, &self.mine)).chain(&self.shelves)
     }
 
-    fn at(&self, target: &str) -> Address {
+    /// The address of an actor of this node.
+    pub(crate) fn at(&self, target: &str) -> Address {
         Address {
             node: self.me.clone(),
             target: target.to_owned(),
@@ -255,25 +198,45 @@ impl Replica {
     }
 
     fn found(&self, node: &NodeId, target: &str) -> Found {
+        let is_mine = *node == self.me;
+        let standing = match is_mine {
+            true => Some(&self.my_standing),
+            false => self.members.get(node),
+        };
         Found {
             address: Address {
                 node: node.clone(),
                 target: target.to_owned(),
             },
-            is_reachable: *node == self.me || self.members.get(node) == Some(&true),
+            is_reachable: is_mine || standing.is_some_and(|standing| standing.is_reachable),
+            takes_work: standing.is_some_and(|standing| standing.takes_work),
+            zone: standing
+                .map(|standing| standing.zone.clone())
+                .unwrap_or_default(),
         }
+    }
+
+    /// The failure domain of this node.
+    pub(crate) fn zone(&self) -> &str {
+        &self.my_standing.zone
     }
 
     // What membership says.
 
-    /// All other members that are not down, and whether each can be reached.
-    pub(crate) fn observe(&mut self, members: impl IntoIterator<Item = (NodeId, bool)>) {
-        let members: BTreeMap<NodeId, bool> = members.into_iter().collect();
+    /// All other members that are not down, and this one. True: something that is found looks different now.
+    pub(crate) fn observe(
+        &mut self,
+        me: Standing,
+        members: impl IntoIterator<Item = (NodeId, Standing)>,
+    ) -> bool {
+        let members: BTreeMap<NodeId, Standing> = members.into_iter().collect();
+        let differs = self.my_standing != me || self.members != members;
+        self.my_standing = me;
         let before = std::mem::replace(&mut self.members, members);
-        for (node, was_reachable) in &before {
-            match self.members.get(node).copied() {
+        for (node, was) in &before {
+            match self.members.get(node).map(|standing| standing.is_reachable) {
                 None => self.forget(node),
-                Some(is_reachable) if is_reachable != *was_reachable => {
+                Some(is_reachable) if is_reachable != was.is_reachable => {
                     self.changes.push_back(match is_reachable {
                         true => Change::Reachable { node: node.clone() },
                         false => Change::Unreachable { node: node.clone() },
@@ -282,15 +245,17 @@ impl Replica {
                 Some(_) => {}
             }
         }
-        let back: Vec<NodeId> = self
-            .members
-            .iter()
-            .filter(|(node, is_reachable)| **is_reachable && before.get(node) != Some(&true))
-            .map(|(node, _)| node.clone())
-            .collect();
-        for node in back {
+        let could_be = |node: &NodeId| before.get(node).is_some_and(|was| was.is_reachable);
+        let back = self.reachable().filter(|node| !could_be(node));
+        for node in back.cloned().collect::<Vec<_>>() {
             self.send_digest(node, false);
         }
+        differs
+    }
+
+    fn reachable(&self) -> impl Iterator<Item = &NodeId> {
+        let members = self.members.iter();
+        members.filter_map(|(node, standing)| standing.is_reachable.then_some(node))
     }
 
     /// This node goes on as another boot, and knows nobody any more. Its own entries stay its own.
@@ -491,29 +456,21 @@ impl Replica {
         if self.mine.version() > self.told {
             let deltas = self.mine.deltas(&self.me, self.told);
             self.told = self.mine.version();
-            let reachable = self
-                .members
-                .iter()
-                .filter(|(_, is_reachable)| **is_reachable);
-            for (node, _) in reachable {
+            for node in self.reachable().cloned().collect::<Vec<_>>() {
                 let gossip = Gossip::Deltas {
                     from: self.me.clone(),
                     deltas: deltas.clone(),
                 };
-                self.transmits.push_back((node.clone(), gossip));
+                self.transmits.push_back((node, gossip));
             }
         }
         if self.sync_at.is_none_or(|at| now >= at) {
             // Not all at the same moment.
             let pause = self.interval / 2 + self.rng.duration_below(self.interval);
             self.sync_at = Some(now + pause);
-            let reachable: Vec<&NodeId> = self
-                .members
-                .iter()
-                .filter_map(|(node, is_reachable)| is_reachable.then_some(node))
-                .collect();
+            let mut reachable: Vec<NodeId> = self.reachable().cloned().collect();
             if !reachable.is_empty() {
-                let peer = reachable[self.rng.below(reachable.len())].clone();
+                let peer = reachable.swap_remove(self.rng.below(reachable.len()));
                 self.send_digest(peer, false);
             }
         }

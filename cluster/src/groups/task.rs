@@ -5,11 +5,11 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use treewarden_runtime::{Actor, ActorRef, Context};
 
-use super::{handle::Hall, replica::Gossip};
+use super::{entry::Standing, gossip::Gossip, handle::Hall};
 use crate::{
     agent::Events,
-    membership::{MemberInfo, NodeId},
-    remote::{Lane, RemoteMessage},
+    membership::{MemberInfo, Metadata, NodeId},
+    remote::Lane,
 };
 
 /// Under which name a node takes what others tell of the directory.
@@ -17,11 +17,6 @@ pub(crate) const TARGET: &str = "~groups";
 
 /// How often, about, a copy compares itself with another one.
 pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-
-impl RemoteMessage for Gossip {
-    const NAME: &'static str = "treewarden/groups";
-    const VERSION: u32 = 1;
-}
 
 /// Takes what other nodes tell.
 pub(crate) struct Clerk(pub(crate) Arc<Hall>);
@@ -39,8 +34,8 @@ impl Actor for Clerk {
 
 /// What membership believes, asked anew each time. `None`: the node has ended.
 pub(crate) trait Look: Send + 'static {
-    /// This boot, and the other members.
-    fn look(&self) -> Option<(NodeId, Vec<MemberInfo>)>;
+    /// This boot and its metadata, and the other members.
+    fn look(&self) -> Option<(NodeId, Metadata, Vec<MemberInfo>)>;
 }
 
 /// Runs until the node ends.
@@ -51,15 +46,24 @@ pub(crate) async fn run(
     members: impl Look,
 ) {
     let began = Instant::now();
-    while let Some((me, members)) = members.look() {
-        let transmits = hall.with(|state| {
+    while let Some((me, metadata, members)) = members.look() {
+        let (transmits, differs) = hall.with(|state| {
             let replica = &mut state.replica;
             replica.begin_boot(me);
             let alive = members.into_iter().filter(|member| !member.state.is_down());
-            replica.observe(alive.map(|member| (member.id, member.state.is_reachable())));
+            let alive = alive.map(|member| {
+                let is_reachable = member.state.is_reachable();
+                let standing = Standing::new(is_reachable, &member.record.metadata);
+                (member.id, standing)
+            });
+            let differs = replica.observe(Standing::new(true, &metadata), alive);
             replica.handle_timeout(began.elapsed());
-            std::iter::from_fn(|| replica.poll_transmit()).collect::<Vec<_>>()
+            let transmits = std::iter::from_fn(|| replica.poll_transmit()).collect::<Vec<_>>();
+            (transmits, differs)
         });
+        if differs {
+            hall.touch();
+        }
         if let Some(links) = hall.links() {
             for (to, gossip) in transmits {
                 let there = links.remote::<Gossip>(&to, TARGET).on(Lane::Control);

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::entry::{Address, ENTRIES_MAX, GroupError};
-use super::replica::{Change, Gossip, Replica};
-use crate::membership::{BootUid, NodeId, NodeName, Rng};
+use super::change::Change;
+use super::entry::{Address, ENTRIES_MAX, GroupError, Standing};
+use super::gossip::Gossip;
+use super::replica::Replica;
+use crate::membership::{BootUid, Metadata, NodeId, NodeName, Rng};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(100);
@@ -15,6 +17,10 @@ fn id(number: usize) -> NodeId {
         name: NodeName::new(&format!("n{number}")).unwrap(),
         boot: BootUid(number as u64 + 1),
     }
+}
+
+fn standing(is_reachable: bool) -> Standing {
+    Standing::new(is_reachable, &Metadata::default())
 }
 
 /// Nodes in one process, and what is on its way between them.
@@ -55,9 +61,9 @@ impl World {
         for me in 0..self.nodes.len() {
             let others = (0..self.nodes.len()).filter(|&other| other != me && self.alive[other]);
             let seen: Vec<_> = others
-                .map(|other| (id(other), self.side[other] == self.side[me]))
+                .map(|other| (id(other), standing(self.side[other] == self.side[me])))
                 .collect();
-            self.nodes[me].observe(seen);
+            self.nodes[me].observe(standing(true), seen);
         }
     }
 
@@ -286,8 +292,8 @@ fn a_node_that_comes_back_under_a_new_boot_enters_what_it_has_anew() {
         ..id(1)
     };
     world.nodes[1].begin_boot(again.clone());
-    world.nodes[1].observe([(id(0), true)]);
-    world.nodes[0].observe([(again.clone(), true)]);
+    world.nodes[1].observe(standing(true), [(id(0), standing(true))]);
+    world.nodes[0].observe(standing(true), [(again.clone(), standing(true))]);
     assert_eq!(world.nodes[0].group("t0"), [], "the boot before is down");
     world.nodes[1].handle_timeout(Duration::from_secs(10));
     while let Some((_, gossip)) = world.nodes[1].poll_transmit() {

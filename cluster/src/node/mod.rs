@@ -39,7 +39,7 @@ use crate::{
     agent::{Agent, AgentHandle, CallError, Events},
     datagram::Keyring,
     groups::{self, Clerk, ClusterGroups, Hall, Replica},
-    membership::{Event, MemberInfo, NodeId, State},
+    membership::{Event, MemberInfo, Metadata, NodeId, State},
     remote::{
         Directory, ExposeError, LinkCounters, LinkIdentity, LinkKeys, Links, LinksError, Location,
         RemoteMessage, RemoteRef,
@@ -398,9 +398,9 @@ fn state_kind(state: State) -> &'static str {
 struct Membership(Weak<Inner>);
 
 impl groups::Look for Membership {
-    fn look(&self) -> Option<(NodeId, Vec<MemberInfo>)> {
-        let node = self.0.upgrade()?;
-        Some((node.agent.id(), node.agent.members()))
+    fn look(&self) -> Option<(NodeId, Metadata, Vec<MemberInfo>)> {
+        let agent = &self.0.upgrade()?.agent;
+        Some((agent.id(), agent.metadata(), agent.members()))
     }
 }
 

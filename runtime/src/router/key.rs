@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use super::policy::mix;
 
-/// The hash of a key.
-pub(super) fn of<K: Hash + ?Sized>(key: &K) -> u64 {
+/// The hash of a key, or of what stays the same about a candidate: the same in every process and with every release.
+pub fn of<K: Hash + ?Sized>(key: &K) -> u64 {
     let mut hasher = Fnv::default();
     key.hash(&mut hasher);
     hasher.finish()

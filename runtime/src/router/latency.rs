@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Pure: samples and times in, an estimate out.
+/// How long an answer is expected to take. Pure: samples and times in, an estimate out.
 #[derive(Debug, Default)]
-pub(super) struct Latency(Option<Known>);
+pub struct Latency(Option<Known>);
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -19,12 +19,12 @@ struct Known {
 
 impl Latency {
     /// The estimate in nanoseconds; it falls while nothing is heard.
-    pub(super) fn read(&self, now: Instant, decay: Duration) -> Option<f64> {
+    pub fn read(&self, now: Instant, decay: Duration) -> Option<f64> {
         self.0.map(|known| known.nanos * known.weight(now, decay))
     }
 
     /// An answer took so long. Longer than the estimate: that is the estimate. Shorter: it weighs by the time that has passed.
-    pub(super) fn answered(&mut self, took: Duration, now: Instant, decay: Duration) {
+    pub fn answered(&mut self, took: Duration, now: Instant, decay: Duration) {
         let sample = took.as_nanos() as f64;
         let nanos = match self.0 {
             Some(known) if known.nanos > sample => {
@@ -37,7 +37,7 @@ impl Latency {
     }
 
     /// There is no answer after so long: an answer takes at least that. One that fails fast does not look fast.
-    pub(super) fn unanswered(&mut self, after: Duration, now: Instant, decay: Duration) {
+    pub fn unanswered(&mut self, after: Duration, now: Instant, decay: Duration) {
         let least = after.as_nanos() as f64;
         if self.read(now, decay).is_some_and(|nanos| least > nanos) || self.0.is_none() {
             self.0 = Some(Known {

@@ -39,17 +39,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::{
-    policy::{Candidates, Draw, choose, mix},
-    worker::{Outcome, Worker},
-};
+use self::worker::{Outcome, Worker};
 use crate::{reference::ActorRef, scope, sync_ext::MutexExt};
 
 pub use self::{
     ejection::Ejection,
     error::{RouteError, RoutedAskError},
     gather::{Gather, Gathered, TooFew},
-    policy::{PeakEwma, Routing},
+    key::of as hash_of,
+    latency::Latency,
+    policy::{Candidates, Draw, PeakEwma, Routing, choose, mix},
     send::{Broadcast, RoutedAsk},
 };
 

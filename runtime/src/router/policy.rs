@@ -39,8 +39,9 @@ impl Default for PeakEwma {
     }
 }
 
-/// What the policy can see.
-pub(super) trait Candidates {
+/// What a policy can see of those it chooses among.
+pub trait Candidates {
+    /// How many there are; they are numbered from 0.
     fn count(&self) -> usize;
     /// Whether it may be given anything now.
     fn is_eligible(&self, index: usize) -> bool;
@@ -54,17 +55,17 @@ pub(super) trait Candidates {
 
 /// What comes from outside for one choice.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Draw {
+pub struct Draw {
     /// Counts the choices.
-    pub(super) turn: usize,
+    pub turn: usize,
     /// Uniform over all of `u64`.
-    pub(super) random: u64,
+    pub random: u64,
     /// The hash of the key, for messages that have one.
-    pub(super) key: Option<u64>,
+    pub key: Option<u64>,
 }
 
 /// The index of the chosen one; `None` if nobody is eligible.
-pub(super) fn choose(routing: Routing, draw: Draw, candidates: &impl Candidates) -> Option<usize> {
+pub fn choose(routing: Routing, draw: Draw, candidates: &impl Candidates) -> Option<usize> {
     match (draw.key, routing) {
         (Some(key), _) => highest(key, candidates),
         (None, Routing::Rendezvous) => highest(draw.random, candidates),
@@ -143,7 +144,7 @@ fn within(random: u64, count: usize) -> Option<usize> {
 }
 
 /// Spreads the bits of a number: the finalizer of SplitMix64.
-pub(super) fn mix(mut z: u64) -> u64 {
+pub fn mix(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
