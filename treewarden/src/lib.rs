@@ -9,6 +9,7 @@
 //! | [`supervisor`] | `treewarden-supervisor` | trees of actors, tasks and supervisors that are restarted by rule |
 //! | [`resilience`] | `treewarden-resilience` | breakers, retries, budgets, limits; they need no actor |
 //! | `singleton` (feature `cluster`) | | a tree that one member of a cluster runs, and another takes over |
+//! | `placement` (feature `cluster`) | | children on other nodes: started there, or kept running on as many as wanted |
 //! | `cluster` (feature `cluster`) | `treewarden-cluster` | membership by gossip, references to actors on other nodes |
 //! | `actor` (feature `macros`) | `treewarden-macros` | a macro: methods become messages |
 //! | `testkit` (feature `testkit`) | `treewarden-testkit` | for tests: probes, injected faults, schedules that follow from a seed |
@@ -128,6 +129,8 @@ pub use treewarden_supervisor as supervisor;
 #[doc(inline)]
 pub use treewarden_testkit as testkit;
 
+#[cfg(feature = "cluster")]
+pub mod placement;
 #[cfg(feature = "cluster")]
 pub mod singleton;
 
