@@ -144,6 +144,25 @@ fn a_chunk_whose_node_is_killed_is_counted_by_another() {
 }
 
 #[test]
+fn the_count_is_exact_when_the_node_of_the_coordinator_is_killed() {
+    check("coordinator", "--chaos coordinator", |report| {
+        assert_eq!(report["nodes_killed"], 1);
+        assert_eq!(report["coordinators"], 2);
+        assert!(report["node_down_detected_ms"].is_u64(), "{report}");
+        assert_eq!(report["actor_restarts"], 0);
+    });
+}
+
+#[test]
+fn the_count_is_exact_when_two_of_five_nodes_are_killed() {
+    check("two", "--nodes 5 --chaos all", |report| {
+        assert_eq!(report["nodes_killed"], 2);
+        assert!(report["coordinators"].as_u64() >= Some(2), "{report}");
+        assert!(report["actor_restarts"].as_u64() >= Some(1), "{report}");
+    });
+}
+
+#[test]
 fn the_count_is_exact_while_workers_crash_and_a_node_is_killed() {
     check("all", "--nodes 4 --chaos all", |report| {
         assert_eq!(report["nodes"], 4);

@@ -3,7 +3,9 @@
 //! Pure. Workers crash spread over the whole job, in turn by a panic and by an error; one node is killed when about a third
 //! of the work is done, while it has work in hand. To be sure of that, one chunk is handed to the victim with the order
 //! not to finish it: just before in a long job, and at the beginning of a short one, which may be all handed out before a
-//! third of it is done. Only first attempts are broken, so that the job ends.
+//! third of it is done. The coordinator's own node is killed when a third is done, or two thirds if another one is killed
+//! before; it waits for its end, so that it cannot be done before. Only first attempts are broken, and a coordinator that
+//! follows another has no node killed, so that the job ends.
 
 use std::{fmt, str::FromStr};
 
@@ -21,11 +23,16 @@ pub enum Chaos {
     None,
     /// Workers crash.
     Actors,
-    /// One node is killed.
+    /// One node is killed, and not the coordinator's.
     Node,
-    /// Both.
+    /// The coordinator's node is killed.
+    Coordinator,
+    /// Workers crash and the coordinator's node is killed; so is another one, if a majority survives both.
     All,
 }
+
+/// The smallest cluster in which a majority survives two deaths.
+const NODES_FOR_TWO_DEATHS: u32 = 5;
 
 impl Chaos {
     /// Whether workers crash.
@@ -35,7 +42,15 @@ impl Chaos {
 
     /// Whether a node is killed.
     pub fn kills_a_node(self) -> bool {
-        matches!(self, Self::Node | Self::All)
+        matches!(self, Self::Node | Self::Coordinator | Self::All)
+    }
+
+    fn kills_another(self, nodes: u32) -> bool {
+        self == Self::Node || (self == Self::All && nodes >= NODES_FOR_TWO_DEATHS)
+    }
+
+    fn kills_the_coordinators(self) -> bool {
+        matches!(self, Self::Coordinator | Self::All)
     }
 }
 
@@ -45,12 +60,13 @@ impl fmt::Display for Chaos {
             Self::None => "none",
             Self::Actors => "actors",
             Self::Node => "node",
+            Self::Coordinator => "coordinator",
             Self::All => "all",
         })
     }
 }
 
-/// It is none of `none`, `actors`, `node`, `all`.
+/// It is none of `none`, `actors`, `node`, `coordinator`, `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownChaos;
 
@@ -62,6 +78,7 @@ impl FromStr for Chaos {
             "none" => Ok(Self::None),
             "actors" => Ok(Self::Actors),
             "node" => Ok(Self::Node),
+            "coordinator" => Ok(Self::Coordinator),
             "all" => Ok(Self::All),
             _ => Err(UnknownChaos),
         }
@@ -81,10 +98,12 @@ pub enum Fault {
     Hold,
 }
 
-/// When to break what, for one job.
+/// When to break what, for one time in office of a coordinator.
 #[derive(Debug)]
 pub struct Schedule {
     chaos: Chaos,
+    kills_another: bool,
+    kills_home: bool,
     input_bytes: u64,
     crash_every: u64,
     victim: Option<NodeIndex>,
@@ -95,10 +114,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `crashes` is about how many workers crash in a job of `chunks` chunks.
-    pub fn new(chaos: Chaos, input_bytes: u64, chunks: u64, crashes: u64) -> Self {
+    /// `crashes` is about how many workers crash in a job of `chunks` chunks on `nodes` nodes.
+    pub fn new(chaos: Chaos, nodes: u32, input_bytes: u64, chunks: u64, crashes: u64) -> Self {
         Self {
             chaos,
+            kills_another: chaos.kills_another(nodes),
+            kills_home: chaos.kills_the_coordinators(),
             input_bytes,
             crash_every: (chunks / crashes.max(1)).max(2),
             victim: None,
@@ -107,6 +128,12 @@ impl Schedule {
             is_holding: false,
             is_killed: false,
         }
+    }
+
+    /// Another coordinator was in office before: no more nodes are killed.
+    pub fn follow(&mut self) {
+        self.kills_another = false;
+        self.kills_home = false;
     }
 
     /// A node takes part. The last one to do so before it is time is the victim, if it is not the coordinator's.
@@ -171,9 +198,20 @@ impl Schedule {
         Some(victim)
     }
 
+    /// Whether the coordinator's own node is to be killed now, once. `is_all_out` says that all chunks that are left are with
+    /// workers.
+    pub fn kill_home(&mut self, is_all_out: bool) -> bool {
+        let part = if self.kills_another { 2 } else { 1 };
+        let is_time = self.counted_bytes.saturating_mul(3) >= self.input_bytes.saturating_mul(part);
+        let is_next = !self.kills_another || self.is_killed;
+        let is_now = self.kills_home && is_next && self.input_bytes > 0 && (is_time || is_all_out);
+        self.kills_home &= !is_now;
+        is_now
+    }
+
     fn is_time_to_hold(&self, sent_bytes: u64) -> bool {
         let is_time = self.input_bytes < SHORT_JOB_BYTES || self.is_a_third(sent_bytes);
-        self.chaos.kills_a_node() && !self.is_killed && !self.is_holding && is_time
+        self.kills_another && !self.is_killed && !self.is_holding && is_time
     }
 
     fn is_a_third(&self, bytes: u64) -> bool {
@@ -200,7 +238,7 @@ mod tests {
     /// A job of `chunks` chunks of `bytes` on three nodes in turn, each counted when `window` more are sent, but what is
     /// held. Which chunks meet which fault, and when the kill is.
     fn run(chaos: Chaos, chunks: u64, bytes: u64, window: u64) -> (Vec<(u64, Fault)>, Option<u64>) {
-        let mut schedule = Schedule::new(chaos, chunks * bytes, chunks, 4);
+        let mut schedule = Schedule::new(chaos, NODES_FOR_TWO_DEATHS, chunks * bytes, chunks, 4);
         (0..3).for_each(|node| schedule.joined(NodeIndex(node)));
         let mut faults = Vec::new();
         let mut killed = None;
@@ -272,7 +310,7 @@ mod tests {
 
     #[test]
     fn only_first_attempts_are_broken() {
-        let mut schedule = Schedule::new(Chaos::All, 10, 10, 10);
+        let mut schedule = Schedule::new(Chaos::All, 3, 10, 10, 10);
         schedule.joined(NodeIndex(1));
         for chunk in 0..10 {
             let fault = schedule.fault(&delivery(chunk, 1, 2), 1);
@@ -283,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_coordinators_node_is_never_the_victim() {
-        let mut schedule = Schedule::new(Chaos::Node, 1, 1, 1);
+        let mut schedule = Schedule::new(Chaos::Node, 3, 1, 1, 1);
         schedule.joined(HOME);
         assert_eq!(schedule.prefers(1), None);
         assert_eq!(schedule.fault(&delivery(0, 0, 1), 1), Fault::None);
@@ -292,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_victim_that_was_lost_by_itself_is_replaced_by_the_next_that_joins() {
-        let mut schedule = Schedule::new(Chaos::Node, 100, 100, 1);
+        let mut schedule = Schedule::new(Chaos::Node, 3, 100, 100, 1);
         schedule.joined(NodeIndex(1));
         assert_eq!(schedule.fault(&delivery(0, 1, 1), 1), Fault::Hold);
         schedule.lost(NodeIndex(1));
@@ -304,8 +342,43 @@ mod tests {
     }
 
     #[test]
+    fn the_coordinators_node_is_killed_once_when_a_third_is_counted_or_all_is_with_workers() {
+        let mut schedule = Schedule::new(Chaos::Coordinator, 3, 90, 9, 1);
+        assert!(!schedule.kill_home(false));
+        schedule.counted(30);
+        assert!(schedule.kill_home(false));
+        assert!(!schedule.kill_home(true), "once");
+        let mut schedule = Schedule::new(Chaos::All, 4, 90, 9, 1);
+        assert!(schedule.kill_home(true), "a short job");
+        assert_eq!(schedule.prefers(90), None, "nobody else is killed");
+        let mut schedule = Schedule::new(Chaos::Coordinator, 3, 90, 9, 1);
+        schedule.follow();
+        schedule.counted(90);
+        assert!(!schedule.kill_home(true), "it follows one that was killed");
+        let mut schedule = Schedule::new(Chaos::Coordinator, 3, 0, 0, 1);
+        assert!(!schedule.kill_home(true), "there is nothing to do");
+    }
+
+    #[test]
+    fn of_five_nodes_another_one_is_killed_first_and_then_the_coordinators() {
+        let mut schedule = Schedule::new(Chaos::All, 5, 90, 9, 1);
+        schedule.joined(NodeIndex(1));
+        assert_eq!(schedule.fault(&delivery(0, 1, 1), 10), Fault::Hold);
+        schedule.counted(80);
+        assert!(!schedule.kill_home(true));
+        assert_eq!(schedule.kill(|_| false), Some(NodeIndex(1)));
+        assert!(schedule.kill_home(false));
+    }
+
+    #[test]
     fn modes_are_read_and_written_alike() {
-        for chaos in [Chaos::None, Chaos::Actors, Chaos::Node, Chaos::All] {
+        for chaos in [
+            Chaos::None,
+            Chaos::Actors,
+            Chaos::Node,
+            Chaos::Coordinator,
+            Chaos::All,
+        ] {
             assert_eq!(chaos.to_string().parse(), Ok(chaos));
         }
         assert_eq!("some".parse::<Chaos>(), Err(UnknownChaos));

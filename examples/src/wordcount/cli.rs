@@ -15,13 +15,14 @@ usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--output FILE] [--j
 
   --nodes N        how many node processes to start, 1 to 32 (default 3)
   --input PATH...  files, and folders with all that is in them (default: this repository's sources and documents)
-  --chaos MODE     what breaks meanwhile: none, actors (workers crash), node (one node is killed), all (default all);
-                   killing a node needs at least 3
+  --chaos MODE     what breaks meanwhile: none, actors (workers crash), node (one node is killed), coordinator (the node
+                   that coordinates is killed), all (actors and coordinator; with 5 nodes or more, another one before);
+                   killing a node needs at least 3 (default all)
   --output FILE    write the counts there, one count<TAB>word a line, sorted by word as bytes
   --json           end with one line of JSON
   --help           print this
 
-The first node coordinates and is never killed: here it is a single point of failure.
+One node coordinates. When it dies another one takes over, and is spared what the others have counted before.
 
 exit codes: 0 the count is exact, 1 it is not or the job failed, 2 bad input, 130 interrupted
 ";
@@ -86,7 +87,10 @@ impl fmt::Display for CliError {
                 "--nodes must be a number from 1 to {NODES_MAX}, not {text:?}"
             ),
             Self::Chaos(text) => {
-                write!(f, "--chaos must be none, actors, node or all, not {text:?}")
+                write!(
+                    f,
+                    "--chaos must be none, actors, node, coordinator or all, not {text:?}"
+                )
             }
             Self::NoInput => f.write_str("--input needs at least one file or folder"),
             Self::TooFewToKill { nodes, chaos } => write!(
@@ -206,6 +210,7 @@ mod tests {
         check("--nodes 1", "at least --nodes 3");
         check("--nodes 2 --chaos all", "--chaos all kills a node");
         check("--nodes 2 --chaos node", "--chaos node kills a node");
+        check("--nodes 2 --chaos coordinator", "--chaos coordinator kills");
         check("--input --json", "--input needs");
         check("--nonsense", "--nonsense");
         check("alone", "alone");

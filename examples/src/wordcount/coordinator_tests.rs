@@ -1,17 +1,13 @@
 //! The coordinator with nodes that are systems of this process: the workers are real, the network is not.
+//!
+//! A coordinator that asks to be killed is dropped, its node is killed, and the next one begins on the next node.
 
 use std::{path::PathBuf, sync::Arc};
 
-use treewarden::runtime::System;
+use treewarden::{runtime::System, supervisor::Tree};
 
 use super::*;
-use crate::wordcount::{
-    chaos::Chaos,
-    ledger::HOME,
-    plain,
-    scratch::Scratch,
-    worker::{Foreman, Worker},
-};
+use crate::wordcount::{chaos::Chaos, crew::Crew, node, plain, scratch::Scratch, tally::Tally};
 
 const WORKERS: u32 = 2;
 
@@ -29,93 +25,132 @@ fn input(scratch: &Scratch, files: usize, words: usize) -> Vec<PathBuf> {
 /// A node in this process.
 struct Node {
     system: System,
+    tree: Tree,
     crew: Crew,
 }
 
 impl Node {
-    fn new() -> Self {
+    async fn new() -> Self {
         let system = System::new("node");
-        let foreman = system.spawn(Foreman::new(WORKERS));
-        let workers = (0..WORKERS).map(|_| system.spawn(Worker)).collect();
-        Self {
-            system,
-            crew: Crew::Here { foreman, workers },
-        }
-    }
-
-    fn kill(&self) {
-        let Crew::Here { foreman, workers } = &self.crew else {
-            unreachable!("all nodes are in this process");
-        };
-        foreman.kill();
-        workers.iter().for_each(|worker| worker.kill());
+        let events: EventSink = Arc::new(drop);
+        let (tree, crew) = node::start(&system, WORKERS, &events).await.unwrap();
+        Self { system, tree, crew }
     }
 }
 
 struct Ran {
-    result: Result<(), Failure>,
+    result: Result<Outcome, Failure>,
     tally: Tally,
     moved: Vec<usize>,
     counted: Option<(u64, u64)>,
-    kills: Vec<usize>,
+    taken_over: u64,
+    /// Which nodes were killed, from 0, and how many chunks they had.
+    kills: Vec<(usize, usize)>,
+    coordinators: u64,
 }
 
-/// Runs a job on three nodes. The one that is to be killed is killed, and reported lost if `is_reported`.
-async fn run_job(files: &[PathBuf], chaos: Chaos, is_reported: bool) -> Ran {
-    let nodes: Arc<Vec<Node>> = Arc::new((0..3).map(|_| Node::new()).collect());
+fn name(index: usize) -> String {
+    format!("node-{}", index + 1)
+}
+
+/// The nodes as the one with index `home` numbers them; those in `dead` are not there. Home is told last.
+async fn tell_of(
+    nodes: &[Node],
+    dead: &[usize],
+    home: usize,
+) -> (mpsc::Sender<Peer>, mpsc::Receiver<Peer>, Vec<usize>) {
     let (peers, heard) = mpsc::channel(16);
-    for (index, node) in nodes.iter().enumerate() {
+    let others = (0..nodes.len()).filter(|index| *index != home && !dead.contains(index));
+    let numbered: Vec<usize> = std::iter::once(home).chain(others).collect();
+    for (number, &index) in numbered.iter().enumerate().rev() {
         let news = News::Joined {
-            name: format!("node-{}", index + 1),
-            crew: node.crew.clone(),
+            name: name(index),
+            crew: nodes[index].crew.clone(),
         };
-        let node = NodeIndex(index);
+        let node = NodeIndex(number);
         peers.send(Peer { node, news }).await.unwrap();
     }
-    let (sender, mut told) = mpsc::unbounded_channel();
+    (peers, heard, numbered)
+}
+
+/// Runs a job on some nodes. Those that are to be killed are killed, and reported lost if `is_reported`.
+async fn run_job_on(count: usize, files: &[PathBuf], chaos: Chaos, is_reported: bool) -> Ran {
+    let mut nodes = Vec::new();
+    for _ in 0..count {
+        nodes.push(Node::new().await);
+    }
     let bytes = files
         .iter()
         .map(|file| file.metadata().unwrap().len())
         .sum();
-    let job = Job::new(files, bytes, 3, chaos);
-    let sink: EventSink = Arc::new(move |event| sender.send(event).unwrap());
-    let running = tokio::spawn(run(job, heard, sink));
+    let job = Job::new(files, bytes, count as u32, chaos);
     let mut ran = Ran {
-        result: Ok(()),
+        result: Ok(Outcome::Counted),
         tally: Tally::default(),
         moved: vec![],
         counted: None,
+        taken_over: 0,
         kills: vec![],
+        coordinators: 0,
     };
-    while let Some(event) = told.recv().await {
-        match event {
-            Event::Kill { name, chunks } => {
-                assert_ne!(name, "node-1", "the coordinator's own");
-                ran.kills.push(chunks);
-                let index = usize::from(name == "node-3") + 1;
-                nodes[index].kill();
-                if is_reported {
-                    let node = NodeIndex(index);
-                    let news = News::Lost;
-                    // The job may be done before.
-                    let _ = peers.send(Peer { node, news }).await;
+    let mut dead = Vec::new();
+    loop {
+        let home = (0..count).find(|index| !dead.contains(index)).unwrap();
+        let (peers, heard, numbered) = tell_of(&nodes, &dead, home).await;
+        let (sender, mut told) = mpsc::unbounded_channel();
+        // Whoever was killed has nothing to tell.
+        let sink: EventSink = Arc::new(move |event| drop(sender.send(event)));
+        ran.coordinators += 1;
+        let running = tokio::spawn(run(job.clone(), ran.coordinators, heard, sink));
+        let mut is_killed = false;
+        while let Some(event) = told.recv().await {
+            match event {
+                Event::Kill { name, chunks } => {
+                    let index = (0..count).find(|&index| self::name(index) == name).unwrap();
+                    ran.kills.push((index, chunks));
+                    nodes[index].tree.kill();
+                    dead.push(index);
+                    if index == home {
+                        is_killed = true;
+                        running.abort();
+                        break;
+                    }
+                    if is_reported {
+                        let number = numbered.iter().position(|&i| i == index).unwrap();
+                        let node = NodeIndex(number);
+                        let news = News::Lost;
+                        // The job may be done before.
+                        let _ = peers.send(Peer { node, news }).await;
+                    }
                 }
+                Event::Moved { chunks, .. } => ran.moved.push(chunks),
+                Event::Counted {
+                    chunks,
+                    redeliveries,
+                    taken_over,
+                    ..
+                } => {
+                    ran.counted = Some((chunks, redeliveries));
+                    ran.taken_over = taken_over;
+                }
+                Event::Result(piece) => ran.tally.absorb(&piece).unwrap(),
+                _ => {}
             }
-            Event::Moved { chunks, .. } => ran.moved.push(chunks),
-            Event::Counted {
-                chunks,
-                redeliveries,
-                ..
-            } => ran.counted = Some((chunks, redeliveries)),
-            Event::Result(piece) => ran.tally.absorb(&piece).unwrap(),
-            _ => {}
+        }
+        if !is_killed {
+            ran.result = running.await.unwrap();
+            break;
         }
     }
-    ran.result = running.await.unwrap();
-    for node in nodes.iter() {
+    for node in &nodes {
         node.system.shutdown().await;
     }
     ran
+}
+
+/// The same on three nodes.
+async fn run_job(files: &[PathBuf], chaos: Chaos, is_reported: bool) -> Ran {
+    run_job_on(3, files, chaos, is_reported).await
 }
 
 #[tokio::test]
@@ -138,8 +173,11 @@ async fn what_a_killed_node_had_in_hand_is_counted_by_others() {
         let ran = run_job(&files, Chaos::Node, is_reported).await;
         ran.result.unwrap();
         assert_eq!(ran.tally, plain::count(&files).unwrap());
-        assert_eq!(ran.kills.len(), 1);
-        assert!(ran.kills[0] >= 1, "with a chunk in hand");
+        assert!(
+            matches!(ran.kills[..], [(1..=2, 1..)]),
+            "with a chunk in hand: {:?}",
+            ran.kills
+        );
         assert!(ran.counted.unwrap().1 >= 1, "delivered again");
     }
 }
@@ -151,7 +189,58 @@ async fn a_single_chunk_survives_the_node_that_has_it() {
     let ran = run_job(&files, Chaos::Node, true).await;
     ran.result.unwrap();
     assert_eq!(ran.tally, plain::count(&files).unwrap());
-    assert_eq!((ran.kills, ran.counted), (vec![1], Some((1, 1))));
+    assert_eq!(ran.kills, [(1, 1)]);
+    assert_eq!(ran.counted, Some((1, 1)));
+}
+
+#[tokio::test]
+async fn when_the_coordinator_is_killed_the_next_one_takes_over_what_the_others_have_counted() {
+    let scratch = Scratch::new("coordinator-own");
+    let files = input(&scratch, 5, 20_000);
+    let ran = run_job(&files, Chaos::Coordinator, true).await;
+    assert_eq!(ran.result.unwrap(), Outcome::Counted);
+    assert_eq!(ran.tally, plain::count(&files).unwrap());
+    assert_eq!((ran.kills[0].0, ran.coordinators), (0, 2));
+    let (chunks, _) = ran.counted.unwrap();
+    assert!(
+        (1..chunks).contains(&ran.taken_over),
+        "{} of {chunks}",
+        ran.taken_over
+    );
+}
+
+#[tokio::test]
+async fn of_five_nodes_two_can_be_killed_the_coordinators_included() {
+    for is_reported in [true, false] {
+        let scratch = Scratch::new(&format!("coordinator-two-{is_reported}"));
+        let files = input(&scratch, 5, 20_000);
+        let ran = run_job_on(5, &files, Chaos::All, is_reported).await;
+        ran.result.unwrap();
+        assert_eq!(ran.tally, plain::count(&files).unwrap());
+        assert_eq!((ran.kills.len(), ran.kills[1].0), (2, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_single_chunk_survives_the_coordinator() {
+    let scratch = Scratch::new("coordinator-single-own");
+    let files = [scratch.file("one", b"a few words, and no more: a few")];
+    let ran = run_job(&files, Chaos::Coordinator, true).await;
+    ran.result.unwrap();
+    assert_eq!(ran.tally, plain::count(&files).unwrap());
+    assert_eq!(ran.coordinators, 2);
+}
+
+#[tokio::test]
+async fn a_coordinator_ends_when_a_younger_one_is_in_office() {
+    let scratch = Scratch::new("coordinator-superseded");
+    let files = input(&scratch, 1, 100);
+    let node = Node::new().await;
+    node.crew.enlist(7).await.unwrap().unwrap();
+    let (_peers, heard, _) = tell_of(&[node], &[], 0).await;
+    let job = Job::new(&files, 100, 1, Chaos::None);
+    let ended = run(job, 6, heard, Arc::new(drop)).await;
+    assert_eq!(ended.unwrap(), Outcome::Superseded);
 }
 
 #[tokio::test]
@@ -182,7 +271,7 @@ async fn a_file_that_went_away_fails_the_job() {
     let gone = scratch.file("gone", b"x");
     files.push(gone.clone());
     let (peers, heard) = mpsc::channel(1);
-    let node = Node::new();
+    let node = Node::new().await;
     let news = News::Joined {
         name: "node-1".into(),
         crew: node.crew.clone(),
@@ -190,6 +279,6 @@ async fn a_file_that_went_away_fails_the_job() {
     peers.send(Peer { node: HOME, news }).await.unwrap();
     std::fs::remove_file(gone).unwrap();
     let job = Job::new(&files, 100, 1, Chaos::None);
-    let error = run(job, heard, Arc::new(drop)).await.unwrap_err();
+    let error = run(job, 1, heard, Arc::new(drop)).await.unwrap_err();
     assert!(error.to_string().contains("gone"), "{error}");
 }

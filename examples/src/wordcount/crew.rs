@@ -8,9 +8,10 @@ use treewarden::{
 };
 
 use super::{
+    archive::{Page, Superseded, Ticket},
     blob::Blob,
     chaos::Fault,
-    messages::{FOREMAN, ForemanMsg, WorkerMsg, worker_name},
+    messages::{Enlisted, FOREMAN, ForemanMsg, WorkerMsg, worker_name},
 };
 
 /// How long a chunk may take, the way there and back included.
@@ -39,13 +40,31 @@ pub enum Crew {
 }
 
 impl Crew {
-    /// How many workers there are, if the node answers.
+    /// Has the node work for the coordinator of this epoch.
     ///
     /// # Errors
     ///
     /// If it does not answer.
-    pub async fn workers(&self) -> Result<u32, AskError> {
-        let question = ForemanMsg::Workers;
+    pub async fn enlist(&self, epoch: u64) -> Result<Result<Enlisted, Superseded>, AskError> {
+        let question = |reply| ForemanMsg::Enlist { epoch, reply };
+        let timeout = FOREMAN_TIME_MAX;
+        match self {
+            Self::Here { foreman, .. } => foreman.ask(question).timeout(timeout).await,
+            Self::There { here, there } => {
+                let foreman = here.remote::<ForemanMsg>(there, FOREMAN);
+                let answer = foreman.ask(question).timeout(timeout).await;
+                answer.map_err(AskError::from)
+            }
+        }
+    }
+
+    /// What the node has counted, from chunk `from` on: as much as fits into one message.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub async fn counted(&self, from: u64) -> Result<Page, AskError> {
+        let question = |reply| ForemanMsg::Counted { from, reply };
         let timeout = FOREMAN_TIME_MAX;
         match self {
             Self::Here { foreman, .. } => foreman.ask(question).timeout(timeout).await,
@@ -61,9 +80,20 @@ impl Crew {
     ///
     /// # Errors
     ///
-    /// If there is no answer. The chunk may have been counted nevertheless; nobody has the counts.
-    pub async fn count(&self, number: u32, text: Blob, fault: Fault) -> Result<Blob, AskError> {
-        let question = |reply| WorkerMsg::Count { text, fault, reply };
+    /// If there is no answer. The chunk may have been counted nevertheless; the node may have the counts.
+    pub async fn count(
+        &self,
+        number: u32,
+        ticket: Ticket,
+        text: Blob,
+        fault: Fault,
+    ) -> Result<Result<Blob, Superseded>, AskError> {
+        let question = |reply| WorkerMsg::Count {
+            ticket,
+            text,
+            fault,
+            reply,
+        };
         let timeout = COUNT_TIME_MAX;
         match self {
             Self::Here { workers, .. } => {

@@ -27,7 +27,7 @@ use super::{
     output::Output,
     plain,
     processes::{Fleet, Heard, NodeCommand},
-    progress::{Order, Progress},
+    progress::{Order, Progress, Victim},
     protocol::{Job, Secrets, Settings},
     report::{Bytes, Counted, Grouped, Report},
     story::Story,
@@ -200,18 +200,18 @@ async fn run(
     options: &Options,
     input: &Input,
 ) -> Result<(), BoxError> {
+    let Options { nodes, chaos, .. } = *options;
+    let job = Job::new(&input.files, input.bytes, nodes, chaos);
     let secrets = secrets(options.nodes as usize)?;
-    let settings = |node: usize, seeds: Vec<SocketAddr>, job| Settings {
+    let settings = |node: usize, seeds: Vec<SocketAddr>| Settings {
         name: Progress::<io::Stdout>::name(node),
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         seeds,
         secrets: secrets[node].clone(),
         workers: WORKERS,
-        job,
+        job: job.clone(),
     };
-    let Options { nodes, chaos, .. } = *options;
-    let job = Job::new(&input.files, input.bytes, nodes, chaos);
-    fleet.tell(0, &settings(0, vec![], Some(job))).await?;
+    fleet.tell(0, &settings(0, vec![])).await?;
     while !progress.is_complete() {
         let deadline = progress.deadline();
         let (node, heard) = tokio::select! {
@@ -236,7 +236,7 @@ async fn run(
             Order::Nothing => {}
             Order::Invite(seed) => {
                 for node in 1..nodes as usize {
-                    fleet.tell(node, &settings(node, vec![seed], None)).await?;
+                    fleet.tell(node, &settings(node, vec![seed])).await?;
                 }
             }
             Order::Kill { node, chunks } => {
@@ -258,9 +258,11 @@ fn conclude(
     plain: &Tally,
 ) -> Result<End, BoxError> {
     let totals = progress.totals().ok_or("the coordinator gave no totals")?;
-    let milliseconds = |after: Option<Duration>| after.map(|after| after.as_millis() as u64);
+    let longest = |after: fn(&Victim) -> Option<Duration>| {
+        let longest = progress.victims().iter().filter_map(after).max();
+        longest.map(|after| after.as_millis() as u64)
+    };
     let tally = progress.tally();
-    let victim = progress.victim();
     let report = Report {
         nodes: options.nodes,
         files: input.files.len(),
@@ -269,11 +271,13 @@ fn conclude(
         distinct: tally.distinct(),
         exact: tally == plain,
         actor_restarts: progress.restarts(),
-        nodes_killed: u32::from(victim.is_some()),
-        node_down_detected_ms: milliseconds(victim.and_then(|victim| victim.down_after)),
-        node_unreachable_ms: milliseconds(victim.and_then(|victim| victim.unreachable_after)),
+        nodes_killed: progress.victims().len() as u32,
+        node_down_detected_ms: longest(|victim| victim.down_after),
+        node_unreachable_ms: longest(|victim| victim.unreachable_after),
         chunks: totals.chunks,
         chunks_redelivered: totals.redeliveries,
+        coordinators: progress.coordinators(),
+        chunks_taken_over: totals.taken_over,
         elapsed_ms: totals.elapsed.as_millis() as u64,
     };
     if let Some(output) = output {

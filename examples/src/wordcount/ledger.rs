@@ -98,7 +98,7 @@ pub struct Limits {
 }
 
 /// Where every chunk is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ledger {
     limits: Limits,
     workers: BTreeMap<WorkerId, BTreeSet<Delivery>>,
@@ -112,7 +112,7 @@ pub struct Ledger {
     redeliveries: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     reach: Reach,
     attempts: u32,
@@ -168,6 +168,11 @@ impl Ledger {
     /// Whether there is nothing left to do but what `node` has.
     pub fn waits_only_for(&self, node: NodeIndex) -> bool {
         self.is_complete && !self.open.is_empty() && self.open.len() <= self.in_flight(node)
+    }
+
+    /// Whether all chunks of the input have been read, and those that are open are with workers.
+    pub fn is_all_out(&self) -> bool {
+        self.is_complete && !self.open.is_empty() && !self.has_waiting()
     }
 
     /// Whether every chunk of the input is counted.
@@ -239,7 +244,7 @@ impl Ledger {
 
     // The chunks.
 
-    /// The next chunk of the input has been read.
+    /// The next chunk of the input has been read. It waits, unless it is [counted](Self::count) at once.
     pub fn offer(&mut self, reach: Reach) -> ChunkId {
         let chunk = ChunkId(self.offered);
         self.offered += 1;
@@ -286,7 +291,12 @@ impl Ledger {
     /// A delivery was answered with counts.
     pub fn answered(&mut self, delivery: Delivery) -> Answer {
         self.close(delivery);
-        match self.open.remove(&delivery.chunk) {
+        self.count(delivery.chunk)
+    }
+
+    /// A chunk is counted without an answer: its counts were there already.
+    pub fn count(&mut self, chunk: ChunkId) -> Answer {
+        match self.open.remove(&chunk) {
             Some(_) => Answer::Counts,
             None => Answer::AlreadyCounted,
         }

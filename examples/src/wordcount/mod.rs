@@ -1,22 +1,22 @@
 //! Counting words on a cluster whose parts are crashed and killed meanwhile, with a result that is exact.
 //!
-//! One launcher starts several node processes on loopback. Each has a supervision tree of workers; the first has the
-//! coordinator too, which reads the files, hands chunks of them to the workers of all nodes, and adds up what comes
-//! back. A chunk is counted when, and only when, its answer has arrived; a chunk whose worker crashed or whose node
-//! died is handed to another worker.
+//! One launcher starts several node processes on loopback. Each has a supervision tree of workers; one of them, the
+//! cluster's singleton, has the coordinator too, which reads the files, hands chunks of them to the workers of all nodes,
+//! and adds up what comes back. A chunk whose worker crashed or whose node died is handed to another worker. When the
+//! coordinator's own node dies, another one begins from the beginning of the input, and is spared what the nodes that are left
+//! have counted before: they keep it.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`words`], [`tally`], [`plain`] | what a word is, how counts are added, and the plain count to compare with |
 //! | [`input`], [`chunk`], [`output`] | which files, how they are cut, and where the counts go |
-//! | [`ledger`], [`chaos`] | pure: where every chunk is; what is broken when |
-//! | [`messages`], [`worker`], [`crew`], [`coordinator`] | the actors, and who drives them |
+//! | [`ledger`], [`term`], [`archive`], [`chaos`] | pure: where every chunk is; what one coordinator knows; what nodes keep for the next one; what is broken when |
+//! | [`messages`], [`worker`], [`crew`], [`peers`], [`coordinator`] | the actors, and who drives them |
 //! | [`node`], [`neighbours`], [`node_process`] | one node, what it sees of the others, and its program |
 //! | [`protocol`], [`processes`], [`progress`], [`launcher`] | the processes, and who starts, kills and hears them |
 //! | [`cli`], [`story`], [`report`] | what a person types and sees |
-//!
-//! The coordinator is a single point of failure: it keeps its state in memory, and nobody takes over if its node dies.
 
+pub mod archive;
 pub mod blob;
 pub mod chaos;
 pub mod chunk;
@@ -31,6 +31,7 @@ pub mod neighbours;
 pub mod node;
 pub mod node_process;
 pub mod output;
+pub mod peers;
 pub mod plain;
 pub mod processes;
 pub mod progress;
@@ -40,5 +41,6 @@ pub mod report;
 mod scratch;
 pub mod story;
 pub mod tally;
+pub mod term;
 pub mod words;
 pub mod worker;

@@ -10,28 +10,45 @@ use treewarden::cluster::{
 };
 
 use super::{
-    coordinator::{News, Peer},
     crew::Crew,
     ledger::{HOME, NodeIndex},
+    peers::{News, Peer},
     protocol::{Event, EventSink, Standing},
 };
 
-/// Tells what becomes of the other nodes, until membership ends. `membership` is a subscription from the start on; on a
-/// node that coordinates nothing, nobody hears `peers`.
-pub async fn watch(
-    node: &Arc<Node>,
-    mut membership: Events,
-    peers: &mpsc::Sender<Peer>,
-    events: &EventSink,
-) {
+/// Who is told what becomes of the other nodes.
+#[derive(Clone, Copy)]
+pub enum Listener<'a> {
+    /// The launcher.
+    Launcher(&'a EventSink),
+    /// The coordinator of this node, which has this crew.
+    Coordinator {
+        /// Where it hears of nodes.
+        peers: &'a mpsc::Sender<Peer>,
+        /// Its own crew; it is told last of those that are there at the beginning.
+        home: &'a Crew,
+    },
+}
+
+/// Tells what becomes of the other nodes, until membership ends. `membership` is a subscription from before.
+pub async fn watch(node: &Arc<Node>, mut membership: Events, listener: Listener<'_>) {
     let mut neighbours = Neighbours {
         node,
         known: HashMap::new(),
-        peers,
-        events,
+        listener,
     };
     for member in node.members() {
         neighbours.joined(&member).await;
+        if member.state == State::Unreachable {
+            neighbours.is(&member.id, Standing::Unreachable).await;
+        }
+    }
+    if let Listener::Coordinator { home, .. } = listener {
+        let news = News::Joined {
+            name: node.id().name.to_string(),
+            crew: home.clone(),
+        };
+        neighbours.news(HOME, news).await;
     }
     while let Some(event) = membership.next().await {
         match event {
@@ -57,8 +74,7 @@ struct Neighbours<'a> {
     node: &'a Arc<Node>,
     /// Every boot that was ever seen, by its number; a boot that is down never comes back.
     known: HashMap<NodeId, NodeIndex>,
-    peers: &'a mpsc::Sender<Peer>,
-    events: &'a EventSink,
+    listener: Listener<'a>,
 }
 
 impl Neighbours<'_> {
@@ -91,14 +107,18 @@ impl Neighbours<'_> {
     }
 
     fn tell(&self, id: &NodeId, standing: Standing) {
-        (self.events)(Event::Member {
-            name: id.name.to_string(),
-            standing,
-        });
+        if let Listener::Launcher(events) = self.listener {
+            events(Event::Member {
+                name: id.name.to_string(),
+                standing,
+            });
+        }
     }
 
     async fn news(&self, node: NodeIndex, news: News) {
-        // Nobody hears it on a node that coordinates nothing, or when the job is done.
-        let _ = self.peers.send(Peer { node, news }).await;
+        if let Listener::Coordinator { peers, .. } = self.listener {
+            // Nobody hears it when the job is done.
+            let _ = peers.send(Peer { node, news }).await;
+        }
     }
 }

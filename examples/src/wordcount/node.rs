@@ -4,34 +4,32 @@
 //! node (one_for_one)
 //! ├─ workers (one_for_one): worker-1, worker-2, ...
 //! ├─ foreman
-//! └─ coordinator, on the first node
+//! └─ coordinator: works while this node is the one whose turn it is
 //! ```
 //!
-//! The coordinator is temporary and significant: it holds the job in memory, so a new one could only begin anew. Its end
-//! ends the tree, and with it the node, and the launcher hears of it.
+//! The coordinator is a child like any other: when it crashes or its node dies, the next one, here or on another node,
+//! begins with what the archives of the nodes hold.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 use treewarden::{
     cluster::{
         Node, NodeConfig,
         node::{Key, Preset},
+        singleton::{SingletonConfig, Verdict},
         transport::Credentials,
     },
     runtime::{Failure, System},
-    supervisor::{AutoShutdown, Child, Restart, Supervisor, Tree},
+    supervisor::{Child, Supervisor, Tree},
 };
 
 use super::{
-    coordinator::{self, News, Peer},
+    archive::SharedArchive,
+    coordinator::{self, Outcome},
     crew::Crew,
-    ledger::HOME,
     messages::{FOREMAN, worker_name},
-    neighbours,
+    neighbours::{self, Listener},
     protocol::{Event, EventSink, Job, Settings},
     worker::{Foreman, Worker},
 };
@@ -48,15 +46,14 @@ const PEERS_WAITING_MAX: usize = 64;
 /// See [`CRASHES_MAX`].
 const CRASH_PERIOD: Duration = Duration::from_secs(10);
 
-/// What a coordinator is started with.
-pub struct Coordination {
-    /// What to do.
-    pub job: Job,
-    /// What it hears of nodes, its own included.
-    pub peers: mpsc::Receiver<Peer>,
-}
+/// How long the next coordinator waits when the node of the last one was declared dead. Two at once would waste work, and do
+/// no other harm, so this is short.
+const MARGIN: Duration = Duration::from_secs(1);
 
-/// Starts the tree of a node, and returns it with the crew in it.
+/// The name of the singleton.
+const COORDINATOR: &str = "coordinator";
+
+/// Starts the workers of a node, and returns the tree with the crew in it.
 ///
 /// # Errors
 ///
@@ -64,24 +61,25 @@ pub struct Coordination {
 pub async fn start(
     system: &System,
     workers: u32,
-    coordination: Option<Coordination>,
     events: &EventSink,
 ) -> Result<(Tree, Crew), Failure> {
-    let children = (1..=workers).map(|number| worker(number, events.clone()));
-    let mut supervisor = Supervisor::one_for_one("node")
-        .auto_shutdown(AutoShutdown::AnySignificant)
+    let archive = SharedArchive::default();
+    let children = (1..=workers).map(|number| worker(number, archive.clone(), events.clone()));
+    let tree = Supervisor::one_for_one("node")
         .child(
             Supervisor::one_for_one("workers")
                 .intensity(CRASHES_MAX, CRASH_PERIOD)
                 .children(children),
         )
-        .child(Child::actor(FOREMAN, move |_init| async move {
-            Ok(Foreman::new(workers))
-        }));
-    if let Some(coordination) = coordination {
-        supervisor = supervisor.child(coordinator(coordination, events.clone()));
-    }
-    let tree = supervisor.start(system).await?;
+        .child(Child::actor(FOREMAN, {
+            let archive = archive.clone();
+            move |_init| {
+                let foreman = Foreman::new(workers, archive.clone());
+                async { Ok(foreman) }
+            }
+        }))
+        .start(system)
+        .await?;
     let worker = |number| tree.actor(&format!("workers/{}", worker_name(number)));
     let crew = Crew::Here {
         foreman: tree.actor(FOREMAN)?,
@@ -90,7 +88,7 @@ pub async fn start(
     Ok((tree, crew))
 }
 
-fn worker(number: u32, events: EventSink) -> Child {
+fn worker(number: u32, archive: SharedArchive, events: EventSink) -> Child {
     Child::actor(worker_name(number), move |init| {
         if let Some(reason) = init.last_exit() {
             events(Event::Restarted {
@@ -99,39 +97,88 @@ fn worker(number: u32, events: EventSink) -> Child {
                 reason: reason.to_string(),
             });
         }
-        async { Ok(Worker) }
+        let worker = Worker::new(archive.clone());
+        async { Ok(worker) }
     })
 }
 
-fn coordinator(coordination: Coordination, events: EventSink) -> Child {
-    // A temporary child has one incarnation, so this is taken once.
-    let coordination = Mutex::new(Some(coordination));
-    Child::task("coordinator", move |cx| {
-        let coordination = coordination
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take();
-        let events = events.clone();
+/// What a coordinator needs. Cloning it is cheap, but for the names of the files.
+#[derive(Clone)]
+struct Coordination {
+    node: Arc<Node>,
+    home: Crew,
+    job: Job,
+    /// Nobody is older than the node that the others joined.
+    founds: bool,
+    events: EventSink,
+}
+
+impl Coordination {
+    /// Coordinates whenever it is this node's turn, until the node ends.
+    async fn run(self) -> Result<(), Failure> {
+        type Term = Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + Send>>;
+
+        let mut config = SingletonConfig::new(MARGIN);
+        if self.founds {
+            config.settling = Duration::ZERO;
+        }
+        let mut duty = self.node.singleton(COORDINATOR, config);
+        let mut term: Option<Term> = None;
+        loop {
+            let ended = async {
+                match &mut term {
+                    Some(term) => term.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                verdict = duty.next() => match verdict {
+                    Some(Verdict::Begin(at)) => term = Some(Box::pin(self.clone().coordinate(at.epoch))),
+                    Some(Verdict::Stop) => {
+                        term = None;
+                        duty.stopped();
+                    }
+                    None => return Ok(()),
+                },
+                ended = ended => {
+                    term = None;
+                    if let Err(failure) = ended {
+                        (self.events)(Event::Failed(format!("{failure:#}")));
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One time in office.
+    async fn coordinate(self, epoch: u64) -> Result<Outcome, Failure> {
+        let (peers, heard) = mpsc::channel(PEERS_WAITING_MAX);
+        let listener = Listener::Coordinator {
+            peers: &peers,
+            home: &self.home,
+        };
+        let membership = self.node.events();
+        tokio::select! {
+            ended = coordinator::run(self.job, epoch, heard, self.events) => ended,
+            () = neighbours::watch(&self.node, membership, listener) => {
+                Err(Failure::msg("its membership ended"))
+            }
+        }
+    }
+}
+
+fn coordinator(coordination: Coordination) -> Child {
+    Child::task(COORDINATOR, move |cx| {
+        let coordination = coordination.clone();
         async move {
             cx.ready();
-            let Some(Coordination { job, peers }) = coordination else {
-                return Err(Failure::msg("a job is coordinated once"));
-            };
-            let counted = tokio::select! {
-                counted = coordinator::run(job, peers, events.clone()) => counted,
-                () = cx.cancelled() => return Ok(()),
-            };
-            if let Err(failure) = &counted {
-                events(Event::Failed(format!("{failure:#}")));
-                return counted;
+            tokio::select! {
+                ended = coordination.run() => ended,
+                () = cx.cancelled() => Ok(()),
             }
-            // The node goes on until it is told to stop.
-            cx.cancelled().await;
-            Ok(())
         }
     })
-    .restart(Restart::Temporary)
-    .significant(true)
 }
 
 /// Runs a node until `stop` resolves or its sender is dropped.
@@ -151,6 +198,7 @@ pub async fn run(
         secrets.certificate.as_bytes(),
         secrets.private_key.as_bytes(),
     )?;
+    let founds = settings.seeds.is_empty();
     let config = NodeConfig::new(CLUSTER, &*settings.name)
         .listen(settings.listen)
         .seeds(settings.seeds)
@@ -162,23 +210,18 @@ pub async fn run(
     let membership = node.events();
     events(Event::Listening(node.local_addr()));
 
-    let (peers, heard) = mpsc::channel(PEERS_WAITING_MAX);
-    let coordination = settings.job.map(|job| Coordination { job, peers: heard });
-    let (tree, crew) = start(&system, settings.workers, coordination, &events).await?;
+    let (tree, crew) = start(&system, settings.workers, &events).await?;
     expose(&node, &crew)?;
-    let home = News::Joined {
-        name: settings.name,
-        crew,
+    let coordination = Coordination {
+        node: node.clone(),
+        home: crew,
+        job: settings.job,
+        founds,
+        events: events.clone(),
     };
-    // Fails on a node that coordinates nothing.
-    let _ = peers
-        .send(Peer {
-            node: HOME,
-            news: home,
-        })
-        .await;
+    tree.start_child(coordinator(coordination)).await?;
 
-    let watching = neighbours::watch(&node, membership, &peers, &events);
+    let watching = neighbours::watch(&node, membership, Listener::Launcher(&events));
     let ended = tokio::select! {
         () = watching => Err(Failure::msg("its membership ended")),
         reason = tree.wait() => Err(Failure::msg(format!("its supervision tree ended: {reason}"))),

@@ -3,7 +3,12 @@
 //! Events of the nodes go in, lines of the story come out, and sometimes an [`Order`] that the launcher carries out.
 
 use std::{
-    collections::BTreeSet, fmt, io::Write, net::SocketAddr, process::ExitStatus, time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    io::Write,
+    net::SocketAddr,
+    process::ExitStatus,
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -28,8 +33,8 @@ const DETECTION_TIME_MAX: Duration = Duration::from_secs(30);
 /// was itself taken for dead meanwhile has nothing to tell.
 const AGREEMENT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The node of the coordinator.
-const COORDINATOR: usize = 0;
+/// The node that the others join.
+const FOUNDER: usize = 0;
 
 /// What the launcher is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +129,11 @@ pub struct Progress<W> {
     has_begun: bool,
     last_counted: Instant,
     ended: BTreeSet<usize>,
-    victim: Option<Victim>,
+    victims: Vec<Victim>,
     restarts: u64,
+    coordinators: u32,
+    /// What coordinators are handing over, by node.
+    results: BTreeMap<usize, (Totals, Tally)>,
     totals: Option<Totals>,
     tally: Tally,
     done: Option<Instant>,
@@ -136,8 +144,10 @@ pub struct Progress<W> {
 pub struct Totals {
     /// How many chunks there were.
     pub chunks: u64,
-    /// How many deliveries were not the first of their chunk.
+    /// How many deliveries of the last coordinator were not the first of their chunk.
     pub redeliveries: u64,
+    /// How many chunks had been counted for a coordinator before.
+    pub taken_over: u64,
     /// How long the input was.
     pub bytes: u64,
     /// From the start until the last chunk was counted.
@@ -156,8 +166,10 @@ impl<W: Write> Progress<W> {
             has_begun: false,
             last_counted: now,
             ended: BTreeSet::new(),
-            victim: None,
+            victims: Vec::new(),
             restarts: 0,
+            coordinators: 0,
+            results: BTreeMap::new(),
             totals: None,
             tally: Tally::default(),
             done: None,
@@ -179,24 +191,25 @@ impl<W: Write> Progress<W> {
     /// Whether the result is there and, if a node was killed, a survivor has declared it down and the others had the time
     /// to do the same.
     pub fn is_complete(&self) -> bool {
-        let is_noticed = match &self.victim {
-            None => true,
-            Some(victim) => {
-                let all_know = victim.seen_down_by.len() + self.ended.len() >= self.nodes as usize;
-                let enough = victim.agreement_ends();
-                victim.down_after.is_some()
-                    && (all_know || enough.is_some_and(|enough| Instant::now() >= enough))
-            }
+        let is_noticed = |victim: &Victim| {
+            let know = victim.seen_down_by.union(&self.ended).count();
+            let enough = victim.agreement_ends();
+            victim.down_after.is_some()
+                && (know >= self.nodes as usize
+                    || enough.is_some_and(|enough| Instant::now() >= enough))
         };
-        self.done.is_some() && is_noticed
+        self.done.is_some() && self.victims.iter().all(is_noticed)
     }
 
     /// When the job is complete, or something is wrong, if nothing is heard until then.
     pub fn deadline(&self) -> Instant {
         let (_, since, max) = self.waits_for();
-        let agreement = self.victim.as_ref().and_then(Victim::agreement_ends);
-        match (self.done, agreement) {
-            (Some(done), Some(agreement)) => agreement.max(done),
+        let agreements: Option<Vec<Instant>> =
+            self.victims.iter().map(Victim::agreement_ends).collect();
+        match (self.done, agreements) {
+            (Some(done), Some(agreements)) if !agreements.is_empty() => {
+                agreements.into_iter().fold(done, Instant::max)
+            }
             _ => since + max,
         }
     }
@@ -223,9 +236,14 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// The node that was killed.
-    pub fn victim(&self) -> Option<&Victim> {
-        self.victim.as_ref()
+    /// The nodes that were killed, in that order.
+    pub fn victims(&self) -> &[Victim] {
+        &self.victims
+    }
+
+    /// How many coordinators began to work, one after the other.
+    pub fn coordinators(&self) -> u32 {
+        self.coordinators
     }
 
     /// How often workers were restarted.
@@ -253,9 +271,8 @@ impl<W: Write> Progress<W> {
     pub fn on_event(&mut self, node: usize, event: Event) -> Result<Order, JobError> {
         let from = Self::name(node);
         match event {
-            Event::Listening(address) if node == COORDINATOR => {
-                self.story
-                    .tell(format_args!("{from} is the coordinator, at {address}"));
+            Event::Listening(address) if node == FOUNDER => {
+                self.story.tell(format_args!("{from} listens at {address}"));
                 return Ok(Order::Invite(address));
             }
             Event::Listening(address) => {
@@ -272,15 +289,7 @@ impl<W: Write> Progress<W> {
                     "{from}/{worker} {reason}; its supervisor restarted it (incarnation {incarnation})"
                 ));
             }
-            Event::Begun { workers } => {
-                self.has_begun = true;
-                self.last_counted = Instant::now();
-                self.story.tell(format_args!(
-                    "{} with {} are there: the work begins",
-                    Counted(self.nodes.into(), "node"),
-                    Counted(workers.into(), "worker")
-                ));
-            }
+            Event::Begun { workers, found } => self.on_begun(&from, workers, found),
             Event::Progress { bytes } => {
                 self.last_counted = Instant::now();
                 self.story.progress(bytes, self.input_bytes.max(bytes));
@@ -299,13 +308,28 @@ impl<W: Write> Progress<W> {
                     "the {chunks} chunks that {name} had go to others"
                 ));
             }
+            // A coordinator that dies while it hands over is followed by another one, which begins again.
             Event::Counted {
                 chunks,
                 redeliveries,
+                taken_over,
                 bytes,
-            } => self.on_counted(chunks, redeliveries, bytes),
-            Event::Result(counts) => self.tally.absorb(&counts).map_err(JobError::Malformed)?,
-            Event::Done => self.done = Some(Instant::now()),
+            } => {
+                let totals = Totals {
+                    chunks,
+                    redeliveries,
+                    taken_over,
+                    bytes,
+                    elapsed: self.began.elapsed(),
+                };
+                self.results.insert(node, (totals, Tally::default()));
+            }
+            Event::Result(counts) => {
+                if let Some((_, tally)) = self.results.get_mut(&node) {
+                    tally.absorb(&counts).map_err(JobError::Malformed)?;
+                }
+            }
+            Event::Done => self.on_done(node),
             Event::Failed(cause) => {
                 return Err(JobError::NodeFailed { name: from, cause });
             }
@@ -313,19 +337,39 @@ impl<W: Write> Progress<W> {
         Ok(Order::Nothing)
     }
 
-    fn on_counted(&mut self, chunks: u64, redeliveries: u64, bytes: u64) {
-        let elapsed = self.began.elapsed();
-        self.totals = Some(Totals {
-            chunks,
-            redeliveries,
-            bytes,
-            elapsed,
-        });
-        let seconds = elapsed.as_secs_f64().max(0.001);
-        let each_second = (bytes as f64 / seconds) as u64;
+    fn on_begun(&mut self, from: &str, workers: u32, found: Option<u64>) {
+        self.has_begun = true;
+        self.coordinators += 1;
+        self.last_counted = Instant::now();
+        let workers = Counted(workers.into(), "worker");
+        match found {
+            None => self.story.tell(format_args!(
+                "{} with {workers} are there: the work begins, and {from} coordinates it",
+                Counted(self.nodes.into(), "node"),
+            )),
+            Some(found) => self.story.tell(format_args!(
+                "{from} coordinates from now on, with {workers}, which have kept the counts of {}",
+                Counted(found, "chunk")
+            )),
+        }
+    }
+
+    /// A result is whole. The first one counts: each is exact by itself.
+    fn on_done(&mut self, node: usize) {
+        let Some((totals, tally)) = self.results.remove(&node) else {
+            return;
+        };
+        if self.done.is_some() {
+            return;
+        }
+        self.done = Some(Instant::now());
+        self.tally = tally;
+        self.totals = Some(totals);
+        let seconds = totals.elapsed.as_secs_f64().max(0.001);
+        let each_second = (totals.bytes as f64 / seconds) as u64;
         self.story.tell(format_args!(
             "every chunk is counted: {} ({} a second)",
-            Bytes(bytes),
+            Bytes(totals.bytes),
             Bytes(each_second)
         ));
     }
@@ -333,9 +377,9 @@ impl<W: Write> Progress<W> {
     fn on_member(&mut self, observer: usize, name: &str, standing: Standing) {
         let from = Self::name(observer);
         let victim = self
-            .victim
-            .as_mut()
-            .filter(|victim| Self::name(victim.node) == name);
+            .victims
+            .iter_mut()
+            .find(|victim| Self::name(victim.node) == name);
         match (standing, victim) {
             (Standing::Unreachable, Some(victim)) => {
                 let after = victim.killed_at.elapsed();
@@ -358,8 +402,8 @@ impl<W: Write> Progress<W> {
                     after.as_millis()
                 ));
             }
-            // What the coordinator sees stands for all while all is well.
-            (Standing::Joined, _) if observer == COORDINATOR => {
+            // What the founder sees stands for all while all is well.
+            (Standing::Joined, _) if observer == FOUNDER => {
                 self.story.tell(format_args!("{name} joined"));
             }
             (Standing::Back, _) => self.story.tell(format_args!("{from} reaches {name} again")),
@@ -380,7 +424,7 @@ impl<W: Write> Progress<W> {
             Counted(chunks as u64, "chunk")
         ));
         self.ended.insert(node);
-        self.victim = Some(Victim {
+        self.victims.push(Victim {
             node,
             killed_at,
             unreachable_after: None,
@@ -403,7 +447,7 @@ impl<W: Write> Progress<W> {
             || "it closed its output".to_string(),
             |status| status.to_string(),
         );
-        if node == COORDINATOR || !self.has_begun {
+        if !self.has_begun || self.ended.len() == self.nodes as usize {
             return Err(JobError::NodeEnded { name, how });
         }
         self.story
@@ -415,6 +459,7 @@ impl<W: Write> Progress<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wordcount::tally::count_chunk;
 
     type Written = Progress<Vec<u8>>;
 
@@ -438,6 +483,7 @@ mod tests {
         let counted = Event::Counted {
             chunks: 3,
             redeliveries: 1,
+            taken_over: 0,
             bytes: 300,
         };
         feed(progress, 0, counted);
@@ -447,7 +493,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_job_is_complete_when_the_result_is_there_and_all_survivors_know_of_the_death() {
         let mut progress = progress();
-        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        feed(
+            &mut progress,
+            0,
+            Event::Begun {
+                workers: 6,
+                found: None,
+            },
+        );
         let kill = Event::Kill {
             name: "node-3".into(),
             chunks: 4,
@@ -465,7 +518,7 @@ mod tests {
         tokio::time::advance(Duration::from_millis(250)).await;
         feed(&mut progress, 0, member("node-3", Standing::Down));
         assert!(progress.is_complete());
-        let victim = progress.victim().unwrap();
+        let victim = &progress.victims()[0];
         let ms = |after: Option<Duration>| after.unwrap().as_millis();
         assert_eq!(
             (ms(victim.unreachable_after), ms(victim.down_after)),
@@ -476,7 +529,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_survivor_that_has_nothing_to_tell_is_not_waited_for_much_longer() {
         let mut progress = progress();
-        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        feed(
+            &mut progress,
+            0,
+            Event::Begun {
+                workers: 6,
+                found: None,
+            },
+        );
         progress.on_kill(2, 4711, 4, Instant::now());
         tokio::time::advance(Duration::from_secs(1)).await;
         feed(&mut progress, 1, member("node-3", Standing::Down));
@@ -495,7 +555,14 @@ mod tests {
             assert!(progress.overdue().to_string().contains(what));
         };
         check(&progress, START_TIME_MAX, "find each other within 30 s");
-        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        feed(
+            &mut progress,
+            0,
+            Event::Begun {
+                workers: 6,
+                found: None,
+            },
+        );
         tokio::time::advance(Duration::from_secs(10)).await;
         check(
             &progress,
@@ -509,13 +576,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_coordinators_end_is_the_end_of_the_job_and_anothers_is_not() {
+    async fn the_end_of_a_node_is_the_end_of_the_job_before_the_work_begins_or_when_none_is_left() {
         let mut progress = progress();
         assert!(progress.on_end(1, None).is_err(), "the work has not begun");
         let mut progress = self::progress();
-        feed(&mut progress, 0, Event::Begun { workers: 6 });
+        feed(
+            &mut progress,
+            0,
+            Event::Begun {
+                workers: 6,
+                found: None,
+            },
+        );
         assert_eq!(progress.on_end(1, None), Ok(()));
-        assert!(progress.on_end(0, None).is_err());
+        assert_eq!(progress.on_end(0, None), Ok(()), "another one coordinates");
+        assert!(progress.on_end(2, None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_result_counts_when_it_is_whole_and_only_the_first() {
+        let mut progress = progress();
+        let begun = |found| Event::Begun { workers: 6, found };
+        let counted = |chunks| Event::Counted {
+            chunks,
+            redeliveries: 0,
+            taken_over: 0,
+            bytes: 300,
+        };
+        let result = |text: &[u8]| Event::Result(count_chunk(text).into());
+        feed(&mut progress, 0, begun(None));
+        feed(&mut progress, 0, counted(1));
+        feed(&mut progress, 0, result(b"half"));
+        // It dies before it is done, and another one follows; the third does not know that it is late.
+        feed(&mut progress, 1, begun(Some(5)));
+        for node in [1, 2] {
+            feed(&mut progress, node, counted(10 + node as u64));
+            feed(&mut progress, node, result(b"a b"));
+            feed(&mut progress, node, result(b"a"));
+        }
+        assert!(!progress.is_complete());
+        feed(&mut progress, 1, Event::Done);
+        feed(&mut progress, 2, Event::Done);
+        assert!(progress.is_complete());
+        let tally = progress.tally();
+        assert_eq!((tally.words(), tally.count(b"a")), (3, 2));
+        assert_eq!(progress.totals().unwrap().chunks, 11);
+        assert_eq!(progress.coordinators(), 2);
     }
 
     #[tokio::test]

@@ -36,8 +36,8 @@ pub struct Settings {
     pub secrets: Secrets,
     /// How many workers it has.
     pub workers: u32,
-    /// What it coordinates, if it does.
-    pub job: Option<Job>,
+    /// What it coordinates while it is its turn.
+    pub job: Job,
 }
 
 /// What keeps a cluster private. It goes to a node over its standard input, and is written nowhere.
@@ -140,10 +140,12 @@ pub enum Event {
         /// How the one before ended.
         reason: String,
     },
-    /// The coordinator: all nodes are there, and the work begins.
+    /// A coordinator begins to work: the first when all nodes are there, one that follows with those that are left.
     Begun {
         /// How many workers there are.
         workers: u32,
+        /// How many chunks the nodes had counted for another coordinator before; `None` for the first.
+        found: Option<u64>,
     },
     /// The coordinator: so much of the input is counted.
     Progress {
@@ -168,8 +170,10 @@ pub enum Event {
     Counted {
         /// How many chunks there were.
         chunks: u64,
-        /// How many deliveries were not the first of their chunk.
+        /// How many deliveries of this coordinator were not the first of their chunk.
         redeliveries: u64,
+        /// How many chunks had been counted for a coordinator before.
+        taken_over: u64,
         /// How long the input was.
         bytes: u64,
     },
@@ -310,11 +314,11 @@ mod tests {
             seeds: vec![],
             secrets: Secrets::default(),
             workers: 2,
-            job: Some(job),
+            job,
         };
         let frame = encode(&settings).unwrap();
         let again: Settings = read(&mut &frame[..]).unwrap();
-        assert_eq!(again.job.unwrap().files(), [odd]);
+        assert_eq!(again.job.files(), [odd]);
         assert_eq!(again.listen, settings.listen);
     }
 

@@ -23,14 +23,18 @@ pub struct Report {
     pub actor_restarts: u64,
     /// How many node processes were killed.
     pub nodes_killed: u32,
-    /// From the kill until the first survivor declared the node down, in milliseconds.
+    /// From the kill until the first survivor declared the node down, in milliseconds; of several the longest.
     pub node_down_detected_ms: Option<u64>,
-    /// From the kill until the first survivor could not reach the node any more, in milliseconds.
+    /// From the kill until the first survivor could not reach the node any more, in milliseconds; of several the longest.
     pub node_unreachable_ms: Option<u64>,
     /// In how many chunks the input was cut.
     pub chunks: u64,
-    /// How many deliveries were not the first of their chunk.
+    /// How many deliveries of the last coordinator were not the first of their chunk.
     pub chunks_redelivered: u64,
+    /// How many coordinators there were, one after the other.
+    pub coordinators: u32,
+    /// How many chunks had been counted for a coordinator before the last one.
+    pub chunks_taken_over: u64,
     /// From the start of the processes until the last chunk was counted, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -58,9 +62,11 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}, {} delivered again; {} restarted, {} killed; {:.1} s",
+            "{}, {} delivered again, {} taken over; {}; {} restarted, {} killed; {:.1} s",
             Counted(self.chunks, "chunk"),
             Grouped(self.chunks_redelivered),
+            Grouped(self.chunks_taken_over),
+            Counted(self.coordinators.into(), "coordinator"),
             Counted(self.actor_restarts, "worker"),
             Counted(self.nodes_killed.into(), "node"),
             self.elapsed_ms as f64 / 1000.0,
@@ -132,6 +138,8 @@ mod tests {
             node_unreachable_ms: None,
             chunks: 400,
             chunks_redelivered: 17,
+            coordinators: 2,
+            chunks_taken_over: 120,
             elapsed_ms: 3456,
         }
     }
@@ -140,7 +148,7 @@ mod tests {
     fn json_is_one_line_with_the_documented_names() {
         assert_eq!(
             report().to_json(),
-            r#"{"nodes":3,"files":1200,"bytes":52300000,"words":8000001,"distinct":400,"exact":true,"actor_restarts":12,"nodes_killed":1,"node_down_detected_ms":800,"node_unreachable_ms":null,"chunks":400,"chunks_redelivered":17,"elapsed_ms":3456}"#
+            r#"{"nodes":3,"files":1200,"bytes":52300000,"words":8000001,"distinct":400,"exact":true,"actor_restarts":12,"nodes_killed":1,"node_down_detected_ms":800,"node_unreachable_ms":null,"chunks":400,"chunks_redelivered":17,"coordinators":2,"chunks_taken_over":120,"elapsed_ms":3456}"#
         );
     }
 
@@ -149,7 +157,7 @@ mod tests {
         assert_eq!(
             report().to_string(),
             "8,000,001 words, 400 different, in 1,200 files of 52.3 MB together\n\
-             400 chunks, 17 delivered again; 12 workers restarted, 1 node killed; 3.5 s\n\
+             400 chunks, 17 delivered again, 120 taken over; 2 coordinators; 12 workers restarted, 1 node killed; 3.5 s\n\
              exact: a plain single-threaded count gives the same"
         );
         assert_eq!(Grouped(100).to_string(), "100");
