@@ -52,13 +52,23 @@ measure("ask-64", Server, Bytes, Micros) ->
     [receive {Client, All} -> print(All) end || Client <- Clients];
 measure("ask-beside-large", Server, Bytes, Micros) ->
     Large = binary:copy(<<7>>, 64 * 1024 * 1024),
-    spawn_link(fun() -> send_large(Server, Large) end),
-    print(latencies(Server, Bytes, Micros)).
+    Server ! {take, Large},
+    call(Server, count),
+    [begin
+         print("us-alone", latencies(Server, Bytes, Micros div 4)),
+         Sender = spawn_link(fun() -> send_large(Server, Large) end),
+         Beside = latencies(Server, Bytes, Micros div 4),
+         Sender ! {stop, self()},
+         receive stopped -> ok end,
+         print("us", Beside)
+     end || _ <- lists:seq(1, 4)].
 
 send_large(Server, Large) ->
     Server ! {take, Large},
     call(Server, count),
-    send_large(Server, Large).
+    receive {stop, From} -> From ! stopped
+    after 0 -> send_large(Server, Large)
+    end.
 
 rate(Server, Bytes, Micros, Count) ->
     Since = erlang:monotonic_time(microsecond),
@@ -96,5 +106,7 @@ call(Server, Request) ->
     end,
     receive {Ref, Answer} -> Answer end.
 
-print(All) ->
-    io:put_chars([io_lib:format("us ~f~n", [Nanos / 1000]) || Nanos <- All]).
+print(All) -> print("us", All).
+
+print(Kind, All) ->
+    io:put_chars([io_lib:format("~s ~f~n", [Kind, Nanos / 1000]) || Nanos <- All]).

@@ -12,7 +12,9 @@ remote: messages between two processes on loopback
 
   --rounds N         how often everything is measured, 1 to 100 (default 5)
   --quick            3 rounds, shorter ones
-  --only WORKLOAD    tell, ask-1, ask-64 or ask-beside-large
+  --only WORKLOAD    tell, ask-1, ask-64, ask-beside-large or slow-actor
+  --system SYSTEM    treewarden, treewarden-tls, tcp, erlang, tonic, tonic-tls, ractor or ractor-tls;
+                     more than once for several (default: all)
   --json FILE        writes the figures there as well";
 
 pub(crate) enum Request {
@@ -27,16 +29,20 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) quick: bool,
     pub(crate) only: Option<String>,
+    /// None: all.
+    pub(crate) systems: Vec<System>,
     pub(crate) json: Option<PathBuf>,
 }
 
-pub(crate) const WORKLOADS: [&str; 4] = ["tell", "ask-1", "ask-64", "ask-beside-large"];
+pub(crate) const WORKLOADS: [&str; 5] =
+    ["tell", "ask-1", "ask-64", "ask-beside-large", "slow-actor"];
 
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, String> {
     let mut plan = Plan {
         rounds: 5,
         quick: false,
         only: None,
+        systems: Vec::new(),
         json: None,
     };
     let mut args = lexopt::Parser::from_args(args);
@@ -58,12 +64,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, Str
                 plan.only = Some(only);
             }
             Long("json") => plan.json = Some(args.value().map_err(said)?.into()),
-            Long("serve") => {
-                let name = args.value().and_then(|name| name.string()).map_err(said)?;
-                return System::by_name(&name)
-                    .map(Request::Serve)
-                    .ok_or_else(|| format!("there is no system {name:?}"));
-            }
+            Long("system") => plan.systems.push(system(&mut args)?),
+            Long("serve") => return system(&mut args).map(Request::Serve),
             other => return Err(other.unexpected().to_string()),
         }
     }
@@ -74,4 +76,13 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, Str
         ));
     }
     Ok(Request::Measure(plan))
+}
+
+fn system(args: &mut lexopt::Parser) -> Result<System, String> {
+    let name = args.value().and_then(|name| name.string());
+    let name = name.map_err(|error| error.to_string())?;
+    System::by_name(&name).ok_or_else(|| {
+        let all = System::ALL.map(System::flag).join(", ");
+        format!("there is no system {name:?}; there are: {all}")
+    })
 }

@@ -2,168 +2,124 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::cli::Plan;
+use crate::cli::{Plan, WORKLOADS};
+use crate::load::{ASK_BYTES, Figure};
 use crate::report::Row;
-use crate::systems::{Client, Session, System};
+use crate::systems::System;
 
-const LARGE_BYTES: usize = 64 * 1024 * 1024;
-const ASK_BYTES: usize = 16;
+const TELL_BYTES: [usize; 4] = [16, 100, 1024, 64 * 1024];
 
-/// What one system was found to do in one workload, over all rounds.
-#[derive(Default)]
-struct Found {
-    rates: Vec<f64>,
-    latencies_us: Vec<f64>,
+/// Which row a figure belongs to, in the order of the report.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    workload: usize,
+    bytes: usize,
+    part: Part,
+    system: System,
 }
+
+/// What of a workload a figure is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Alone,
+    Whole,
+    SenderBytes,
+    ReceiverBytes,
+}
+
+impl Part {
+    /// Added to the name of the workload.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Alone => "-alone",
+            Self::Whole => "",
+            Self::SenderBytes => "-sender-memory",
+            Self::ReceiverBytes => "-receiver-memory",
+        }
+    }
+}
+
+/// What one system was found to do in one row, over all rounds.
+struct Found {
+    unit: &'static str,
+    values: Vec<f64>,
+}
+
+/// Where a figure belongs, its unit and its value.
+fn place(figure: &Figure) -> (Part, &'static str, f64) {
+    match *figure {
+        Figure::Rate(value) => (Part::Whole, "messages/s", value),
+        Figure::Latency(value) => (Part::Whole, LATENCY, value),
+        Figure::LatencyAlone(value) => (Part::Alone, LATENCY, value),
+        Figure::SenderBytes(value) => (Part::SenderBytes, "bytes", value),
+        Figure::ReceiverBytes(value) => (Part::ReceiverBytes, "bytes", value),
+    }
+}
+
+const LATENCY: &str = "us";
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>, Box<dyn Error>> {
-    let mut found: BTreeMap<(usize, usize, System), Found> = BTreeMap::new();
+    let time = Duration::from_millis(if plan.quick { 500 } else { 1500 });
+    let is_wanted = |system: &System| {
+        let wanted = plan.systems.is_empty() || plan.systems.contains(system);
+        wanted
+            && system
+                .prepare()
+                .inspect_err(|why| eprintln!("{} is left out: {why}", system.flag()))
+                .is_ok()
+    };
+    let systems: Vec<System> = System::ALL.into_iter().filter(is_wanted).collect();
+    let mut found: BTreeMap<Key, Found> = BTreeMap::new();
     for round in 1..=plan.rounds {
-        for system in System::ALL {
-            if !system.is_there() {
-                if round == 1 {
-                    eprintln!("{} is not there, and is left out", system.name());
-                }
+        eprintln!("round {round} of {}", plan.rounds);
+        for (number, workload) in WORKLOADS.into_iter().enumerate() {
+            if plan.only.as_ref().is_some_and(|only| only != workload) {
                 continue;
             }
-            eprintln!(
-                "round {round} of {}: {}{}",
-                plan.rounds,
-                system.name(),
-                if system.tls() { " (TLS)" } else { "" }
-            );
-            for (place, workload) in crate::cli::WORKLOADS.into_iter().enumerate() {
-                if plan.only.as_ref().is_some_and(|only| only != workload) {
-                    continue;
-                }
-                let sizes: &[usize] = match workload {
-                    "tell" => &[16, 100, 1024, 64 * 1024],
-                    _ => &[ASK_BYTES],
-                };
-                for (size_place, &bytes) in sizes.iter().enumerate() {
-                    let key = (place * 10 + size_place, bytes, system);
-                    measure(system, workload, bytes, plan, found.entry(key).or_default())?;
+            let sizes: &[usize] = match workload {
+                "tell" => &TELL_BYTES,
+                _ => &[ASK_BYTES],
+            };
+            for &bytes in sizes {
+                for &system in &systems {
+                    if workload == "slow-actor" && !system.is_ours() {
+                        continue;
+                    }
+                    for figure in system.measure(workload, bytes, time)? {
+                        let (part, unit, value) = place(&figure);
+                        let key = Key {
+                            workload: number,
+                            bytes,
+                            part,
+                            system,
+                        };
+                        let values = Vec::new();
+                        let found = found.entry(key).or_insert(Found { unit, values });
+                        found.values.push(value);
+                    }
                 }
             }
         }
     }
-    Ok(found.into_iter().filter_map(row).collect())
+    Ok(found.into_iter().map(row).collect())
 }
 
-fn row(((place, bytes, system), mut found): ((usize, usize, System), Found)) -> Option<Row> {
-    let workload = crate::cli::WORKLOADS[place / 10];
-    found.rates.sort_by(f64::total_cmp);
-    found.latencies_us.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let last = found.latencies_us.len().checked_sub(1)?;
-        Some(found.latencies_us[(last as f64 * share) as usize])
-    };
-    let (median, unit) = match found.rates.get(found.rates.len() / 2) {
-        Some(rate) => (*rate, "messages/s"),
-        None => (at(0.5)?, "us"),
-    };
-    Some(Row {
-        workload: workload.to_owned(),
-        system: system.name(),
-        tls: system.tls(),
-        size_bytes: bytes,
+fn row((key, found): (Key, Found)) -> Row {
+    let Found { unit, mut values } = found;
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
+    let latency_at = |share| (unit == LATENCY).then(|| at(share));
+    Row {
+        workload: format!("{}{}", WORKLOADS[key.workload], key.part.suffix()),
+        system: key.system.name(),
+        tls: key.system.tls(),
+        size_bytes: key.bytes,
         unit,
-        median,
-        p50_us: at(0.5),
-        p99_us: at(0.99),
-        p999_us: at(0.999),
-    })
-}
-
-fn measure(
-    system: System,
-    workload: &str,
-    bytes: usize,
-    plan: &Plan,
-    found: &mut Found,
-) -> Result<(), Box<dyn Error>> {
-    let time = Duration::from_millis(if plan.quick { 500 } else { 1500 });
-    if let System::Erlang = system {
-        return crate::systems::erlang::measure(
-            workload,
-            bytes,
-            time,
-            |rate| found.rates.push(rate),
-            |us| found.latencies_us.push(us),
-        );
+        median: at(0.5),
+        p50_us: latency_at(0.5),
+        p99_us: latency_at(0.99),
+        p999_us: latency_at(0.999),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    let session = Session::start(system)?;
-    runtime.block_on(async {
-        let client = session.connect().await?;
-        // Everything has been used once before it counts.
-        client.ask(ASK_BYTES).await;
-        client.tell_all(bytes, 100).await;
-        match workload {
-            "tell" => found.rates.push(rate_of(&*client, bytes, time).await),
-            "ask-1" => found.latencies_us.extend(latencies(&*client, time).await),
-            "ask-64" => found.latencies_us.extend(of_many(&client, 64, time).await),
-            _ => found.latencies_us.extend(beside_large(&client, time).await),
-        }
-        client.close().await;
-        Ok(())
-    })
-}
-
-/// Messages handled for each second.
-async fn rate_of(client: &dyn Client, bytes: usize, time: Duration) -> f64 {
-    // As many at a time as keep it busy for a while, found by doubling.
-    let mut count = 1000_u64.min((256 << 20) / bytes as u64).max(16);
-    loop {
-        let since = Instant::now();
-        client.tell_all(bytes, count).await;
-        let took = since.elapsed();
-        if took >= time {
-            return count as f64 / took.as_secs_f64();
-        }
-        count *= if took * 8 < time { 8 } else { 2 };
-    }
-}
-
-async fn latencies(client: &dyn Client, time: Duration) -> Vec<f64> {
-    let mut all = Vec::new();
-    let since = Instant::now();
-    while since.elapsed() < time {
-        let asked = Instant::now();
-        client.ask(ASK_BYTES).await;
-        all.push(asked.elapsed().as_secs_f64() * 1e6);
-    }
-    all
-}
-
-async fn of_many(client: &Arc<dyn Client>, clients: usize, time: Duration) -> Vec<f64> {
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..clients {
-        let client = client.clone();
-        tasks.spawn(async move { latencies(&*client, time).await });
-    }
-    tasks.join_all().await.into_iter().flatten().collect()
-}
-
-async fn beside_large(client: &Arc<dyn Client>, time: Duration) -> Vec<f64> {
-    let is_over = Arc::new(AtomicBool::new(false));
-    let large = tokio::spawn({
-        let (client, is_over) = (client.clone(), is_over.clone());
-        async move {
-            while !is_over.load(Ordering::Relaxed) {
-                client.send_large(LARGE_BYTES).await;
-            }
-        }
-    });
-    let all = latencies(&**client, time).await;
-    is_over.store(true, Ordering::Relaxed);
-    let _ = large.await;
-    all
 }

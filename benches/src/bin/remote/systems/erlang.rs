@@ -6,15 +6,22 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::program::figures_of;
+use crate::load::Figure;
+
 const SOURCE: &str = include_str!("../../../../erlang/remote.erl");
 
-pub(crate) fn is_there() -> bool {
-    Command::new("erl")
+pub(crate) fn prepare() -> Result<(), String> {
+    let found = Command::new("erl")
         .arg("-version")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+        .status();
+    match found {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("erl ends with {status}")),
+        Err(error) => Err(format!("erl: {error}")),
+    }
 }
 
 /// The module, compiled, in a folder that goes away with this.
@@ -46,9 +53,7 @@ pub(crate) fn measure(
     workload: &str,
     bytes: usize,
     time: Duration,
-    mut rate: impl FnMut(f64),
-    mut latency_us: impl FnMut(f64),
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Vec<Figure>, Box<dyn Error>> {
     let compiled = Compiled::new()?;
     let number = std::process::id();
     let node = |role: &str| {
@@ -65,25 +70,12 @@ pub(crate) fn measure(
         .stdout(Stdio::null())
         .spawn()?;
     let server_name = format!("server{number}@localhost");
-    let measured = node("client")
-        .args(["-run", "remote", "client", &server_name, workload])
-        .args([&bytes.to_string(), &time.as_millis().to_string()])
-        .stderr(Stdio::inherit())
-        .output();
+    let figures = figures_of(
+        node("client")
+            .args(["-run", "remote", "client", &server_name, workload])
+            .args([&bytes.to_string(), &time.as_millis().to_string()]),
+    );
     let _ = server.kill();
     let _ = server.wait();
-    let output = String::from_utf8(measured?.stdout)?;
-    let mut found = false;
-    for line in output.lines() {
-        match line.split_once(' ') {
-            Some(("rate", value)) => rate(value.trim().parse()?),
-            Some(("us", value)) => latency_us(value.trim().parse()?),
-            _ => continue,
-        }
-        found = true;
-    }
-    match found {
-        true => Ok(()),
-        false => Err(format!("Erlang says: {output}").into()),
-    }
+    figures
 }

@@ -1,16 +1,17 @@
-//! The systems, each as a client here and a server in another process.
+//! The systems: those of this program as a client here and a server in another process, the others as programs that measure themselves.
 
 pub(crate) mod erlang;
+mod program;
 mod raw_tcp;
+pub(crate) mod rust_peers;
 mod treewarden;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
-pub(crate) type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::load::{self, Client, Figure};
+use crate::server::{self, Server};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum System {
@@ -18,25 +19,22 @@ pub(crate) enum System {
     TreewardenTls,
     RawTcp,
     Erlang,
-}
-
-/// One end of a connection to the server.
-pub(crate) trait Client: Send + Sync {
-    /// Sends so many messages of so many bytes, and resolves when the server has handled all.
-    fn tell_all(&self, bytes: usize, count: u64) -> Fut<'_, ()>;
-    /// One round trip with so many bytes each way.
-    fn ask(&self, bytes: usize) -> Fut<'_, ()>;
-    /// Sends one large message, beside whatever else goes on, and resolves when the server has handled it.
-    fn send_large(&self, bytes: usize) -> Fut<'_, ()>;
-    fn close(&self) -> Fut<'_, ()>;
+    Tonic,
+    TonicTls,
+    Ractor,
+    RactorTls,
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Treewarden,
         Self::TreewardenTls,
         Self::RawTcp,
         Self::Erlang,
+        Self::Tonic,
+        Self::TonicTls,
+        Self::Ractor,
+        Self::RactorTls,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -44,19 +42,30 @@ impl System {
             Self::Treewarden | Self::TreewardenTls => "treewarden",
             Self::RawTcp => "tcp",
             Self::Erlang => "erlang",
+            Self::Tonic | Self::TonicTls => "tonic",
+            Self::Ractor | Self::RactorTls => "ractor_cluster",
         }
     }
 
     pub(crate) fn tls(self) -> bool {
-        self == Self::TreewardenTls
+        matches!(self, Self::TreewardenTls | Self::TonicTls | Self::RactorTls)
     }
 
-    fn flag(self) -> &'static str {
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Treewarden | Self::TreewardenTls)
+    }
+
+    /// How it is called on command lines.
+    pub(crate) fn flag(self) -> &'static str {
         match self {
             Self::Treewarden => "treewarden",
             Self::TreewardenTls => "treewarden-tls",
             Self::RawTcp => "tcp",
             Self::Erlang => "erlang",
+            Self::Tonic => "tonic",
+            Self::TonicTls => "tonic-tls",
+            Self::Ractor => "ractor",
+            Self::RactorTls => "ractor-tls",
         }
     }
 
@@ -64,72 +73,52 @@ impl System {
         Self::ALL.into_iter().find(|system| system.flag() == name)
     }
 
-    pub(crate) fn is_there(self) -> bool {
-        self != Self::Erlang || erlang::is_there()
+    /// What has to be there before it can be measured.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub(crate) fn prepare(self) -> Result<(), String> {
+        match self {
+            Self::Treewarden | Self::TreewardenTls | Self::RawTcp => Ok(()),
+            Self::Erlang => erlang::prepare(),
+            Self::Tonic | Self::TonicTls | Self::Ractor | Self::RactorTls => rust_peers::prepare(),
+        }
+    }
+
+    /// One measurement, with a server process of its own.
+    pub(crate) fn measure(
+        self,
+        workload: &str,
+        bytes: usize,
+        time: Duration,
+    ) -> Result<Vec<Figure>, Box<dyn Error>> {
+        match self {
+            Self::Erlang => return erlang::measure(workload, bytes, time),
+            Self::Tonic | Self::TonicTls | Self::Ractor | Self::RactorTls => {
+                return rust_peers::measure(self.flag(), workload, bytes, time);
+            }
+            Self::Treewarden | Self::TreewardenTls | Self::RawTcp => {}
+        }
+        let server = Server::start(&["--serve", self.flag()])?;
+        server::runtime()?.block_on(async {
+            let client: Arc<dyn Client> = match self {
+                Self::RawTcp => raw_tcp::connect(&server.hello).await?,
+                _ => treewarden::connect(&server.hello, self.tls()).await?,
+            };
+            let figures = load::measure(&client, workload, bytes, time).await?;
+            client.close().await;
+            Ok(figures)
+        })
     }
 }
 
 /// Runs the server, says where, and serves until the standard input ends.
 pub(crate) fn serve(system: System) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    server::runtime()?.block_on(async {
         match system {
-            System::Treewarden => treewarden::serve(false).await,
-            System::TreewardenTls => treewarden::serve(true).await,
             System::RawTcp => raw_tcp::serve().await,
-            System::Erlang => Ok(()),
+            _ => treewarden::serve(system.tls()).await,
         }
     })
-}
-
-/// Resolves when the standard input has ended: the one who started this process is gone.
-pub(crate) async fn until_the_input_ends() {
-    let _ =
-        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-            .await;
-}
-
-/// A server process.
-pub(crate) struct Session {
-    system: System,
-    server: Child,
-    /// What the server said of itself.
-    hello: String,
-}
-
-impl Session {
-    pub(crate) fn start(system: System) -> Result<Self, Box<dyn Error>> {
-        let mut server = Command::new(std::env::current_exe()?)
-            .args(["--serve", system.flag()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = server.stdout.take().ok_or("the server has no output")?;
-        let mut hello = String::new();
-        BufReader::new(stdout).read_line(&mut hello)?;
-        Ok(Self {
-            system,
-            server,
-            hello: hello.trim().to_owned(),
-        })
-    }
-
-    pub(crate) async fn connect(&self) -> Result<Arc<dyn Client>, Box<dyn Error>> {
-        Ok(match self.system {
-            System::Treewarden => treewarden::connect(&self.hello, false).await?,
-            System::TreewardenTls => treewarden::connect(&self.hello, true).await?,
-            System::RawTcp => raw_tcp::connect(&self.hello).await?,
-            System::Erlang => return Err("Erlang measures itself".into()),
-        })
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }

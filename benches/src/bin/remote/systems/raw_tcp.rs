@@ -10,7 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
-use super::{Client, Fut};
+use crate::load::{Client, Fut};
 
 const TAKE: u8 = 0;
 const ECHO: u8 = 1;
@@ -50,7 +50,7 @@ pub(crate) async fn serve() -> Result<(), Box<dyn Error>> {
             tokio::spawn(answer(stream));
         }
     });
-    super::until_the_input_ends().await;
+    crate::server::until_the_input_ends().await;
     Ok(())
 }
 

@@ -1,13 +1,14 @@
 //! Treewarden's links, without membership around them: what two nodes that know each other do.
 
 use std::error::Error;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use treewarden_cli::certs::{Authority, Issued};
 use treewarden_cluster::membership::{BootUid, NodeId, NodeName};
 use treewarden_cluster::remote::{
@@ -16,40 +17,17 @@ use treewarden_cluster::remote::{
 use treewarden_cluster::transport::{Credentials, Identity, Tcp, Tls};
 use treewarden_runtime::{Actor, Context, Failure, Reply, System};
 
-use super::{Client, Fut};
+use crate::load::{Client, Fut};
 
 const CLUSTER: &str = "bench";
-
-/// Bytes that are encoded as such, not one by one.
-struct Bytes(Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Owned;
-        impl Visitor<'_> for Owned {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
-            }
-        }
-        deserializer.deserialize_bytes(Owned)
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 enum Msg {
     Take(Bytes),
     Echo(Bytes, Reply<Bytes>),
     Count(Reply<u64>),
+    /// How large the server's process is.
+    Resident(Reply<u64>),
 }
 
 impl RemoteMessage for Msg {
@@ -68,10 +46,30 @@ impl Actor for Sink {
             Msg::Take(_) => self.0 += 1,
             Msg::Echo(bytes, reply) => reply.send(bytes),
             Msg::Count(reply) => reply.send(self.0),
+            Msg::Resident(reply) => reply.send(crate::memory::resident_bytes()),
         }
         Ok(())
     }
 }
+
+/// Takes its time for everything.
+struct Slow;
+
+impl Actor for Slow {
+    type Msg = Msg;
+    type Error = Failure;
+
+    async fn handle(&mut self, _: Msg, _: &mut Context<Self>) -> Result<(), Failure> {
+        tokio::time::sleep(SLOW).await;
+        Ok(())
+    }
+}
+
+/// For each message of the slow actor.
+const SLOW: Duration = Duration::from_millis(10);
+/// Who sends to it, and how much at a time.
+const SLOW_SENDERS: usize = 64;
+const SLOW_BYTES: usize = 1024;
 
 /// The other node is where its process said.
 struct There(NodeId, SocketAddr);
@@ -134,13 +132,14 @@ pub(crate) async fn serve(tls: bool) -> Result<(), Box<dyn Error>> {
     let (sink, bulk) = (system.spawn(Sink(0)), system.spawn(Sink(0)));
     links.expose("sink", &sink)?;
     links.expose("bulk", &bulk)?;
+    links.expose("slow", &system.spawn(Slow))?;
     let Issued { certificate, key } = authority.issued().clone();
     let hello = Hello {
         addr: links.local_addr(),
         authority: (certificate, key),
     };
     println!("{}", serde_json::to_string(&hello)?);
-    super::until_the_input_ends().await;
+    crate::server::until_the_input_ends().await;
     Ok(())
 }
 
@@ -160,6 +159,7 @@ pub(crate) async fn connect(hello: &str, tls: bool) -> Result<Arc<dyn Client>, B
     Ok(Arc::new(Connected {
         sink: links.remote(&server, "sink"),
         bulk: links.remote::<Msg>(&server, "bulk").on(Lane::Bulk),
+        slow: links.remote(&server, "slow"),
         links,
     }))
 }
@@ -167,6 +167,7 @@ pub(crate) async fn connect(hello: &str, tls: bool) -> Result<Arc<dyn Client>, B
 struct Connected {
     sink: RemoteRef<Msg>,
     bulk: RemoteRef<Msg>,
+    slow: RemoteRef<Msg>,
     links: Links,
 }
 
@@ -176,8 +177,9 @@ impl Client for Connected {
     fn tell_all(&self, bytes: usize, count: u64) -> Fut<'_, ()> {
         Box::pin(async move {
             let before: u64 = self.sink.ask(Msg::Count).await.expect(FAILED);
+            let content = Bytes::from(vec![7; bytes]);
             for _ in 0..count {
-                let message = Msg::Take(Bytes(vec![7; bytes]));
+                let message = Msg::Take(content.clone());
                 self.sink.tell(message).await.expect(FAILED);
             }
             let after: u64 = self.sink.ask(Msg::Count).await.expect(FAILED);
@@ -187,17 +189,41 @@ impl Client for Connected {
 
     fn ask(&self, bytes: usize) -> Fut<'_, ()> {
         Box::pin(async move {
-            let echo = |reply| Msg::Echo(Bytes(vec![7; bytes]), reply);
+            let echo = |reply| Msg::Echo(vec![7; bytes].into(), reply);
             let answer = self.sink.ask(echo).await.expect(FAILED);
-            assert_eq!(answer.0.len(), bytes);
+            assert_eq!(answer.len(), bytes);
         })
     }
 
     fn send_large(&self, bytes: usize) -> Fut<'_, ()> {
         Box::pin(async move {
-            let message = Msg::Take(Bytes(vec![7; bytes - 64]));
+            let message = Msg::Take(vec![7; bytes - 64].into());
             self.bulk.tell(message).await.expect(FAILED);
             self.bulk.ask(Msg::Count).await.expect(FAILED);
+        })
+    }
+
+    fn burden(&self) -> Option<Fut<'_, ()>> {
+        let slow = self.slow.clone();
+        Some(Box::pin(async move {
+            let mut senders = JoinSet::new();
+            for _ in 0..SLOW_SENDERS {
+                let slow = slow.clone();
+                senders.spawn(async move {
+                    loop {
+                        let message = Msg::Take(vec![7; SLOW_BYTES].into());
+                        slow.tell(message).await.expect(FAILED);
+                    }
+                });
+            }
+            while senders.join_next().await.is_some() {}
+        }))
+    }
+
+    fn resident_bytes(&self) -> Fut<'_, (u64, u64)> {
+        Box::pin(async move {
+            let theirs = self.sink.ask(Msg::Resident).await.expect(FAILED);
+            (crate::memory::resident_bytes(), theirs)
         })
     }
 
