@@ -2,8 +2,8 @@
 //! that what a fuzzer once found is tried by everybody.
 //!
 //! Each function panics when a promise does not hold. None has state from one input to the next.
-//!
-//! What is not here: the handshake's asynchronous part; its frames are those of [`frames`].
+
+mod handshake;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,14 +18,17 @@ use treewarden_cluster::remote::frame::{
     Decoder, FRAME_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX, encode,
 };
 
+pub use handshake::handshake;
+
 /// What one target does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also that of the folder of their corpus.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("packet", packet),
     ("courier", courier),
     ("frames", frames),
+    ("handshake", handshake),
     ("machine", machine),
 ];
 

@@ -17,6 +17,8 @@ pub enum LinkCount {
     LinksAccepted,
     /// Attempts to dial that failed, for whatever reason.
     DialsFailed,
+    /// Calls of others that ended before they were links, and without a refusal: the caller hung up.
+    CallsLost,
     /// Links that ended otherwise than in order.
     LinksLost,
     /// Links that were closed because the other side broke the rules: bad frames, more than its credit.
@@ -43,10 +45,11 @@ pub enum LinkCount {
 
 impl LinkCount {
     /// Every counter.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::LinksDialed,
         Self::LinksAccepted,
         Self::DialsFailed,
+        Self::CallsLost,
         Self::LinksLost,
         Self::RulesBroken,
         Self::MessagesUnsent,
@@ -66,6 +69,7 @@ impl LinkCount {
             Self::LinksDialed => "links_dialed",
             Self::LinksAccepted => "links_accepted",
             Self::DialsFailed => "dials_failed",
+            Self::CallsLost => "calls_lost",
             Self::LinksLost => "links_lost",
             Self::RulesBroken => "rules_broken",
             Self::MessagesUnsent => "messages_unsent",

@@ -488,7 +488,10 @@ async fn accept(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
                     links.counters.note_refused(why);
                 }
                 Err(LinkError::WasRefused(why)) => links.counters.note_was_refused(why),
-                Err(why) => tracing::debug!(%why, "a call ended before it was a link"),
+                Err(why) => {
+                    tracing::debug!(%why, "a call ended before it was a link");
+                    links.counters.add(LinkCount::CallsLost, 1);
+                }
             }
         });
     }

@@ -138,6 +138,9 @@ pub(crate) fn blames(error: &io::Error) -> Option<Blame> {
         return Some(Blame::Them);
     }
     match inner.downcast_ref::<rustls::Error>()? {
+        // What was said was changed on its way, or said again: that is nobody's certificate.
+        rustls::Error::DecryptError
+        | rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac) => None,
         rustls::Error::AlertReceived(_) => Some(Blame::Us),
         _ => Some(Blame::Them),
     }

@@ -1,6 +1,12 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 use treewarden_cluster::remote::{LinkConfig, RemoteAskError, RemoteTellError, Window};
 use treewarden_runtime::{AskError, Mailbox, SpawnOptions};
 
@@ -58,6 +64,39 @@ async fn a_slow_actor_makes_its_senders_wait_and_takes_bounded_memory() {
     soon(slow.tell(Msg::Note(accepted))).await.unwrap();
     let notes = soon(slow.ask(Msg::Noted)).await.unwrap();
     assert_eq!(notes, (0..=accepted).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn many_senders_of_a_slow_actor_share_one_window_and_the_rest_wait() {
+    const SENDERS: u64 = 64;
+    const EACH: u64 = 10;
+    let (a, b, gate) = slow_pair().await;
+    let accepted = Arc::new(AtomicU64::new(0));
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        let (slow, accepted) = (a.remote(&b, "slow"), accepted.clone());
+        senders.spawn(async move {
+            for _ in 0..EACH {
+                slow.tell(Msg::Blob(vec![0; 1000])).await.unwrap();
+                accepted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    let window = u64::from(Window::INITIAL.messages);
+    until(|| accepted.load(Ordering::SeqCst) >= window).await;
+    // Whoever asks a neighbour so often over the same link has given everybody time to go on.
+    let quick = a.remote(&b, "quick");
+    for _ in 0..200 {
+        assert_eq!(soon(quick.ask(Msg::Noted)).await, Ok(vec![]));
+    }
+    // One in the handler, four in the mailbox, and one window for all of them together.
+    let accepted = accepted.load(Ordering::SeqCst);
+    assert!((window..=window + 5).contains(&accepted), "{accepted}");
+    gate.add_permits(10_000);
+    soon(senders.join_all()).await;
+    let slow = a.remote(&b, "slow");
+    let notes = soon(slow.ask(Msg::Noted)).await.unwrap();
+    assert_eq!(notes.len() as u64, SENDERS * EACH);
 }
 
 #[tokio::test]

@@ -67,15 +67,15 @@ async fn a_node_that_was_declared_down_is_refused_until_it_has_a_new_boot() {
 }
 
 /// A stranger at the door of `node`.
-struct Stranger(TcpStream, Decoder);
+pub(crate) struct Stranger(pub(crate) TcpStream, Decoder);
 
 impl Stranger {
-    async fn at(node: &Node) -> Self {
+    pub(crate) async fn at(node: &Node) -> Self {
         let stream = TcpStream::connect(node.links.local_addr()).await.unwrap();
         Self(stream, Decoder::new())
     }
 
-    async fn say(&mut self, frame: &Frame<'_>) {
+    pub(crate) async fn say(&mut self, frame: &Frame<'_>) {
         let mut bytes = Vec::new();
         frame::encode(&mut bytes, frame);
         self.0.write_all(&bytes).await.unwrap();
@@ -99,7 +99,7 @@ impl Stranger {
     }
 }
 
-fn hello(to: &Node) -> Hello<'_> {
+pub(crate) fn hello(to: &Node) -> Hello<'_> {
     Hello {
         protocol_min: PROTOCOL,
         protocol_max: PROTOCOL,

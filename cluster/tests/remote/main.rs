@@ -5,6 +5,7 @@ mod backpressure;
 mod context;
 mod delivery;
 mod handshake;
+mod hostile;
 mod large;
 mod loss;
 mod monitoring;

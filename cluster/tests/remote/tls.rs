@@ -12,7 +12,7 @@ fn authority() -> Authority {
     Authority::generate("test", 1).unwrap()
 }
 
-fn credentials_of(authority: &Authority, cluster: &str, node: &str) -> Credentials {
+pub(crate) fn credentials_of(authority: &Authority, cluster: &str, node: &str) -> Credentials {
     let issued = authority
         .issue(&Identity::new(cluster, node).unwrap(), 1)
         .unwrap();
