@@ -43,6 +43,13 @@ pub(crate) trait Inbound: Send {
         context: Option<&WireContext<'_>>,
     ) -> Result<Option<Forwarding>, Overrun>;
 
+    /// Takes one message that came in parts. It is decoded on a thread for such work if that takes long, so that nobody waits for it.
+    fn deliver_long(
+        &mut self,
+        payload: Vec<u8>,
+        context: Option<&WireContext<'_>>,
+    ) -> Result<Option<Forwarding>, Overrun>;
+
     /// Nothing more will come. Says so to the other side when the mailbox has everything.
     fn close(self: Box<Self>);
 }
@@ -70,13 +77,82 @@ struct State<M> {
 }
 
 struct Waiting<M> {
-    message: M,
+    message: Message<M>,
     context: Option<MessageContext>,
     sequence: u64,
     bytes: usize,
 }
 
+enum Message<M> {
+    Decoded(M),
+    /// Too long to be decoded by the reader.
+    Encoded(Vec<u8>, Decode<M>),
+}
+
+type Decode<M> = fn(&Arc<Answering>, &[u8]) -> Option<M>;
+
+/// From this length on a message is not decoded by the reader, in bytes. Below it, handing it to another thread takes longer.
+pub(crate) const LONG_BYTES: usize = 1024 * 1024;
+
+/// A message that has been let in, but for its content.
+struct Arrived {
+    context: Option<MessageContext>,
+    has_receipt: bool,
+    sequence: u64,
+    was_forwarding: bool,
+}
+
 impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
+    /// Enters a message in the books. `None`: it is a copy of one that came before.
+    fn arrive(
+        &mut self,
+        bytes: usize,
+        context: Option<&WireContext<'_>>,
+    ) -> Result<Option<Arrived>, Overrun> {
+        let shared = &self.shared;
+        let sequence = self.received;
+        self.received += 1;
+        let mut state = shared.state.locked();
+        state.credit.receive(bytes)?;
+        // Nobody but this reader starts a forwarder; one that is at work may end meanwhile.
+        let was_forwarding = state.forwarding;
+        drop(state);
+        let mut arrived = Arrived {
+            context: None,
+            has_receipt: false,
+            sequence,
+            was_forwarding,
+        };
+        let Some(wire) = context else {
+            return Ok(Some(arrived));
+        };
+        let now = Instant::now();
+        let mut context = context_from_wire(wire, now);
+        if let Some(attempt) = wire.delivery {
+            let deadline = now + Duration::from_micros(wire.remaining_us.unwrap_or(0));
+            let Some(receipt) = shared.answering.receive(attempt, deadline) else {
+                shared.taken(bytes);
+                return Ok(None);
+            };
+            context = context.with_receipt(receipt);
+            arrived.has_receipt = true;
+        }
+        arrived.context = Some(context);
+        Ok(Some(arrived))
+    }
+
+    /// Hands a message to the forwarder, which is returned if there was none.
+    fn line_up(&self, waiting: Waiting<M>) -> Option<Forwarding> {
+        let mut state = self.shared.state.locked();
+        state.backlog.push_back(waiting);
+        if state.forwarding {
+            return None;
+        }
+        state.forwarding = true;
+        drop(state);
+        Some(Box::pin(self.shared.clone().forward()))
+    }
+
     pub(crate) fn new(number: u32, target: ActorRef<M>, answering: Arc<Answering>) -> Self {
         let (credit, extra) = ReceiveCredit::new(answering.window());
         if let Some(extra) = extra {
@@ -110,66 +186,52 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
         payload: &[u8],
         context: Option<&WireContext<'_>>,
     ) -> Result<Option<Forwarding>, Overrun> {
-        let shared = &self.shared;
-        let sequence = self.received;
-        self.received += 1;
         let bytes = payload.len();
-        shared.state.locked().credit.receive(bytes)?;
-
-        let now = Instant::now();
-        let receipt = match context.and_then(|context| context.delivery) {
-            None => None,
-            Some(attempt) => {
-                let left_us = context.and_then(|context| context.remaining_us);
-                let deadline = now + Duration::from_micros(left_us.unwrap_or(0));
-                match shared.answering.receive(attempt, deadline) {
-                    Some(receipt) => Some(receipt),
-                    None => {
-                        shared.taken(bytes);
-                        return Ok(None);
-                    }
-                }
-            }
+        let Some(arrived) = self.arrive(bytes, context)? else {
+            return Ok(None);
         };
-        let Some(message) = shared.decode::<W>(payload) else {
+        let shared = &self.shared;
+        let sequence = arrived.sequence;
+        let Some(message) = decode::<W, M>(&shared.answering, payload) else {
             shared.refused(sequence, Nack::Undecodable);
             shared.taken(bytes);
             return Ok(None);
         };
-        let has_receipt = receipt.is_some();
-        let context = context.map(|context| {
-            let context = context_from_wire(context, now);
-            match receipt {
-                Some(receipt) => context.with_receipt(receipt),
-                None => context,
+        // A receipt goes into the mailbox with its message or not at all, so that message is not tried first.
+        let message = if arrived.was_forwarding || arrived.has_receipt {
+            message
+        } else {
+            match shared.try_tell(message, arrived.context.as_ref(), sequence, bytes) {
+                Some(message) => message,
+                None => return Ok(None),
             }
-        });
-        let waiting = Waiting {
-            message,
-            context,
+        };
+        Ok(self.line_up(Waiting {
+            message: Message::Decoded(message),
+            context: arrived.context,
             sequence,
             bytes,
-        };
-        let mut state = shared.state.locked();
-        if state.forwarding {
-            state.backlog.push_back(waiting);
-            return Ok(None);
+        }))
+    }
+
+    fn deliver_long(
+        &mut self,
+        payload: Vec<u8>,
+        context: Option<&WireContext<'_>>,
+    ) -> Result<Option<Forwarding>, Overrun> {
+        let bytes = payload.len();
+        if bytes < LONG_BYTES {
+            return self.deliver(&payload, context);
         }
-        // Nobody else can start a forwarder: there is one reader.
-        drop(state);
-        // A receipt goes into the mailbox with its message or not at all, so that message is not tried first.
-        let waiting = match has_receipt {
-            true => waiting,
-            false => match shared.try_tell(waiting) {
-                Some(waiting) => waiting,
-                None => return Ok(None),
-            },
-        };
-        let mut state = shared.state.locked();
-        state.backlog.push_back(waiting);
-        state.forwarding = true;
-        drop(state);
-        Ok(Some(Box::pin(shared.clone().forward())))
+        let arrived = self.arrive(bytes, context)?;
+        Ok(arrived.and_then(|arrived| {
+            self.line_up(Waiting {
+                message: Message::Encoded(payload, decode::<W, M>),
+                context: arrived.context,
+                sequence: arrived.sequence,
+                bytes,
+            })
+        }))
     }
 
     fn close(self: Box<Self>) {
@@ -184,43 +246,22 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
 }
 
 impl<M: Send + 'static> Shared<M> {
-    fn decode<W: RemoteMessage>(&self, payload: &[u8]) -> Option<M>
-    where
-        M: From<W>,
-    {
-        // A `Deserialize` is foreign code, and its panic must not end the link of others.
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
-            wire::receive(self.answering.clone(), || W::decode(payload).map(M::from))
-        }));
-        match decoded {
-            Ok(Ok(message)) => Some(message),
-            Ok(Err(_)) | Err(_) => None,
-        }
-    }
-
     /// Gives the mailbox a message, if it takes or refuses it at once.
-    fn try_tell(&self, waiting: Waiting<M>) -> Option<Waiting<M>> {
-        let Waiting {
-            message,
-            context,
-            sequence,
-            bytes,
-        } = waiting;
-        let told = match &context {
+    fn try_tell(
+        &self,
+        message: M,
+        context: Option<&MessageContext>,
+        sequence: u64,
+        bytes: usize,
+    ) -> Option<M> {
+        let told = match context {
             None => self.target.try_tell(message),
             Some(context) => self.target.try_tell_with(message, context.clone()),
         };
         match told {
             Ok(()) => self.taken(bytes),
             // Whether its policy is to wait is found out by waiting.
-            Err(TellError::Full(message)) => {
-                return Some(Waiting {
-                    message,
-                    context,
-                    sequence,
-                    bytes,
-                });
-            }
+            Err(TellError::Full(message)) => return Some(message),
             Err(error) => self.not_told(error, sequence, bytes),
         }
         None
@@ -241,9 +282,20 @@ impl<M: Send + 'static> Shared<M> {
                 }
                 return;
             };
+            let message = match waiting.message {
+                Message::Decoded(message) => message,
+                Message::Encoded(payload, decode) => {
+                    let Some(message) = self.decode_elsewhere(payload, decode).await else {
+                        self.refused(waiting.sequence, Nack::Undecodable);
+                        self.taken(waiting.bytes);
+                        continue;
+                    };
+                    message
+                }
+            };
             let telling = match waiting.context {
-                None => self.target.tell(waiting.message),
-                Some(context) => self.target.tell_with(waiting.message, context),
+                None => self.target.tell(message),
+                Some(context) => self.target.tell_with(message, context),
             };
             let telling = Telling {
                 telling: Some(telling),
@@ -254,6 +306,24 @@ impl<M: Send + 'static> Shared<M> {
                 Err(error) => self.not_told(error, waiting.sequence, waiting.bytes),
             }
         }
+    }
+
+    /// Decodes on a thread of the runtime that may be occupied.
+    async fn decode_elsewhere(&self, payload: Vec<u8>, decode: Decode<M>) -> Option<M> {
+        /// Counts a message whose link ends while it is being decoded.
+        struct BeingDecoded<'a>(Option<&'a Answering>);
+        impl Drop for BeingDecoded<'_> {
+            fn drop(&mut self) {
+                if let Some(answering) = self.0 {
+                    answering.counters().add(LinkCount::MessagesDiscarded, 1);
+                }
+            }
+        }
+        let mut being_decoded = BeingDecoded(Some(&self.answering));
+        let answering = self.answering.clone();
+        let decoded = tokio::task::spawn_blocking(move || decode(&answering, &payload)).await;
+        being_decoded.0 = None;
+        decoded.ok().flatten()
     }
 
     fn say_closed(&self) {
@@ -307,6 +377,17 @@ impl<M: Send + 'static> Shared<M> {
     }
 }
 
+fn decode<W: RemoteMessage, M: From<W>>(answering: &Arc<Answering>, payload: &[u8]) -> Option<M> {
+    // A `Deserialize` is foreign code, and its panic must not end the link of others.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        wire::receive(answering.clone(), || W::decode(payload).map(M::from))
+    }));
+    match decoded {
+        Ok(Ok(message)) => Some(message),
+        Ok(Err(_)) | Err(_) => None,
+    }
+}
+
 /// A tell that takes its message back when it is dropped with its link, tells its asker why, and counts it.
 struct Telling<'a, M: Send + 'static> {
     telling: Option<Tell<'a, M>>,
@@ -348,7 +429,9 @@ impl<M> Drop for Shared<M> {
             .add(LinkCount::MessagesDiscarded, backlog.len() as u64);
         // Their askers have heard that the link is lost.
         for waiting in backlog {
-            drop_refused(waiting.message, AskError::Disconnected);
+            if let Message::Decoded(message) = waiting.message {
+                drop_refused(message, AskError::Disconnected);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a message becomes bytes and bytes a message: postcard, unless its type says otherwise.
 
-use std::{fmt, io};
+use std::{cell::Cell, fmt, io};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,7 +15,7 @@ pub struct Payload {
 impl Payload {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: spare(),
             bytes_max,
             is_full: false,
         }
@@ -73,6 +73,27 @@ impl io::Write for Payload {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A longer buffer is not kept for the next message, in bytes.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+thread_local! {
+    /// The buffer of the last message that was sent from this thread: most messages need none of their own.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+fn spare() -> Vec<u8> {
+    // A thread that ends has none.
+    SPARE.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Keeps the buffer of a message that was copied to where it is written from.
+pub(crate) fn recycle(mut bytes: Vec<u8>) {
+    if bytes.capacity() <= SPARE_BYTES_MAX {
+        bytes.clear();
+        let _ = SPARE.try_with(|spare| spare.set(bytes));
     }
 }
 

@@ -9,7 +9,7 @@ use super::credit::Window;
 pub struct LinkConfig {
     /// Longest message or answer that is taken, in bytes of its encoding. Default 64 MiB.
     pub message_bytes_max: usize,
-    /// How much one other node may have waiting at one mailbox of this node. Default 1024 messages, 1 MiB.
+    /// How much one other node may have waiting at one mailbox of this node. Default 4096 messages, 1 MiB.
     pub window: Window,
     /// Bytes that may wait to be written to one link before senders wait; exceeded by at most one message. Default 1 MiB.
     pub queue_bytes_max: usize,
@@ -38,7 +38,7 @@ impl Default for LinkConfig {
         Self {
             message_bytes_max: 64 * 1024 * 1024,
             window: Window {
-                messages: 1024,
+                messages: 4096,
                 bytes: 1024 * 1024,
             },
             queue_bytes_max: 1024 * 1024,

@@ -40,7 +40,7 @@ const KINDS: u8 = 23;
 /// How far a buffer is extended at once, in bytes.
 const GROWTH_BYTES: usize = 64 * 1024;
 
-/// Capacity that an empty buffer keeps, in bytes.
+/// Capacity of a buffer that is filled by each read, and half of what an empty one keeps, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// One frame. The order of the variants is the wire format.
@@ -494,11 +494,88 @@ pub fn encode(out: &mut Vec<u8>, frame: &Frame<'_>) {
     out[begin..begin + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
+/// Number of the kind of which there are most.
+const TELL: u8 = 7;
+const FRAGMENT: u8 = 20;
+const REPLY_FRAGMENT: u8 = 22;
+
+/// Longest beginning of a frame of a number and a payload, in bytes: length, framing, kind, and two numbers.
+const HEAD_BYTES_MAX: usize = LENGTH_BYTES + 2 + 10 + 10;
+
+/// Appends what comes before the payload in a [`Frame::Tell`]: the payload has to follow. The encoding of frames that are many or long is
+/// written out.
+///
+/// # Panics
+///
+/// As [`encode`].
+pub(crate) fn encode_tell_head(out: &mut Vec<u8>, channel: u32, payload_bytes: usize) {
+    encode_head(out, TELL, channel.into(), payload_bytes);
+}
+
+/// As [`encode_tell_head`], for a [`Frame::Fragment`].
+pub(crate) fn encode_fragment_head(out: &mut Vec<u8>, channel: u32, payload_bytes: usize) {
+    encode_head(out, FRAGMENT, channel.into(), payload_bytes);
+}
+
+/// As [`encode_tell_head`], for a [`Frame::ReplyFragment`].
+pub(crate) fn encode_reply_fragment_head(out: &mut Vec<u8>, number: u64, payload_bytes: usize) {
+    encode_head(out, REPLY_FRAGMENT, number, payload_bytes);
+}
+
+fn encode_head(out: &mut Vec<u8>, kind: u8, number: u64, payload_bytes: usize) {
+    let mut head = [0; HEAD_BYTES_MAX];
+    head[LENGTH_BYTES] = FRAMING;
+    head[LENGTH_BYTES + 1] = kind;
+    let mut end = LENGTH_BYTES + 2;
+    for mut value in [number, payload_bytes as u64] {
+        while value >= 0x80 {
+            head[end] = value as u8 | 0x80;
+            value >>= 7;
+            end += 1;
+        }
+        head[end] = value as u8;
+        end += 1;
+    }
+    let length = u32::try_from(end - LENGTH_BYTES + payload_bytes)
+        .expect("payloads are bounded before they are framed");
+    head[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&head[..end]);
+}
+
+/// The body of a [`Frame::Tell`] as it is usually written; `None`: whoever reads every frame has to look.
+fn decode_tell(body: &[u8]) -> Option<Frame<'_>> {
+    let (&TELL, mut rest) = body.split_first()? else {
+        return None;
+    };
+    let mut values = [0_u64; 2];
+    for value in &mut values {
+        for shift in [0, 7, 14, 21] {
+            let (&byte, others) = rest.split_first()?;
+            rest = others;
+            *value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+            if shift == 21 {
+                return None;
+            }
+        }
+    }
+    let [channel, payload_bytes] = values;
+    (rest.len() as u64 == payload_bytes).then_some(Frame::Tell {
+        channel: channel as u32,
+        payload: rest,
+    })
+}
+
 /// The body of a frame, without its length.
 fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
     let (&framing, body) = bytes.split_first().ok_or(FrameError::TooShort)?;
     if framing != FRAMING {
         return Err(FrameError::Framing { found: framing });
+    }
+    if let Some(tell) = decode_tell(body) {
+        return Ok(tell);
     }
     let &kind = body.first().ok_or(FrameError::TooShort)?;
     if kind >= KINDS {
@@ -526,14 +603,26 @@ impl Decoder {
 
     /// Where to append what has been read. Frames that were handed out are forgotten.
     pub fn space(&mut self) -> &mut Vec<u8> {
+        // What has come filled it: more comes at once than it has room for.
+        let capacity = self.bytes.capacity();
+        let was_full = capacity > 0 && self.bytes.len() == capacity;
         if self.taken == self.bytes.len() {
             self.bytes.clear();
-            self.bytes.shrink_to(KEPT_BYTES);
-        } else {
+            if capacity > 2 * KEPT_BYTES {
+                self.bytes.shrink_to(KEPT_BYTES);
+            }
+            self.taken = 0;
+        } else if capacity - self.bytes.len() < GROWTH_BYTES {
+            // What is left is moved to the front only when there is no room behind it: seldom, if the buffer is long.
             self.bytes.drain(..self.taken);
+            self.taken = 0;
         }
-        self.taken = 0;
-        self.bytes.reserve(GROWTH_BYTES);
+        let is_too_short = was_full && capacity < KEPT_BYTES;
+        self.bytes.reserve(if is_too_short {
+            KEPT_BYTES
+        } else {
+            GROWTH_BYTES
+        });
         &mut self.bytes
     }
 
@@ -543,9 +632,14 @@ impl Decoder {
     ///
     /// [`FrameError::TooLong`], as soon as the length is there.
     pub fn is_ready(&self, frame_bytes_max: usize) -> Result<bool, FrameError> {
+        Ok(self.peek(frame_bytes_max)?.is_some())
+    }
+
+    /// What follows the length of the next frame, if all of it is there.
+    fn peek(&self, frame_bytes_max: usize) -> Result<Option<&[u8]>, FrameError> {
         let rest = &self.bytes[self.taken..];
         let Some((length, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
-            return Ok(false);
+            return Ok(None);
         };
         let bytes = u32::from_le_bytes(*length) as usize;
         if bytes > frame_bytes_max {
@@ -554,7 +648,7 @@ impl Decoder {
                 bytes_max: frame_bytes_max,
             });
         }
-        Ok(rest.len() >= bytes)
+        Ok(rest.get(..bytes))
     }
 
     /// The next whole frame; `None` until more bytes have come.
@@ -563,17 +657,12 @@ impl Decoder {
     ///
     /// See [`FrameError`]. Nothing that follows can be trusted.
     pub fn next(&mut self, frame_bytes_max: usize) -> Result<Option<Frame<'_>>, FrameError> {
-        if !self.is_ready(frame_bytes_max)? {
+        let Some(bytes) = self.peek(frame_bytes_max)?.map(<[u8]>::len) else {
             return Ok(None);
-        }
-        let rest = &self.bytes[self.taken..];
-        let (length, rest) = rest
-            .split_first_chunk::<LENGTH_BYTES>()
-            .expect("a frame that is ready has a length");
-        let bytes = u32::from_le_bytes(*length) as usize;
-        let body = &rest[..bytes];
-        self.taken += LENGTH_BYTES + bytes;
-        decode(body).map(Some)
+        };
+        let begin = self.taken + LENGTH_BYTES;
+        self.taken = begin + bytes;
+        decode(&self.bytes[begin..self.taken]).map(Some)
     }
 
     /// How much memory it holds, in bytes.

@@ -5,13 +5,13 @@
 //! gets no further. That is safe because the reader at the other end waits for nothing at all.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, Weak},
 };
 
 use tokio::{
     io::AsyncReadExt,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, yield_now},
     time::{Instant, timeout_at},
 };
 use treewarden_runtime::{
@@ -20,10 +20,10 @@ use treewarden_runtime::{
 };
 
 use super::{
-    channel::{Inbound, verdict_over},
+    channel::{Forwarding, Inbound, verdict_over},
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
-    credit::Window,
+    credit::{Overrun, Window},
     deliveries::{Attempt, Deliveries},
     error::LinkError,
     exposed::Exposures,
@@ -239,7 +239,7 @@ pub(crate) async fn serve(
         ),
         exposures: household.exposures,
         config: household.config,
-        channels: HashMap::new(),
+        channels: BTreeMap::new(),
         messages: LargeIn::new(),
         monitors: HashMap::new(),
         tasks: JoinSet::new(),
@@ -298,13 +298,16 @@ struct InboundLink<'a> {
     exposures: &'a Exposures,
     config: &'a LinkConfig,
     /// `None`: it was refused, and what comes for it is dropped.
-    channels: HashMap<u32, Option<Box<dyn Inbound>>>,
+    channels: BTreeMap<u32, Option<Box<dyn Inbound>>>,
     /// Long messages that are arriving, by channel.
     messages: LargeIn<u32, Option<OwnedContext>>,
     monitors: HashMap<u64, AbortHandle>,
     /// Forwarders and monitors.
     tasks: JoinSet<()>,
 }
+
+/// A reader that has read so much at once lets others run, in bytes.
+const TURN_BYTES: usize = 16 * 1024;
 
 impl InboundLink<'_> {
     async fn read(
@@ -313,9 +316,14 @@ impl InboundLink<'_> {
         mut decoder: Decoder,
     ) -> Result<std::convert::Infallible, LinkError> {
         let mut heard_at = Instant::now();
+        let mut read_bytes = 0;
         loop {
             while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
                 self.handle(frame)?;
+            }
+            // Behind so much, those for whom it was get their turn before more is read.
+            if read_bytes >= TURN_BYTES {
+                yield_now().await;
             }
             let answering = self.answering.clone();
             answering.pipe.drained_to(self.config.queue_bytes_max).await;
@@ -323,7 +331,10 @@ impl InboundLink<'_> {
                 read = timeout_at(heard_at + self.config.silence_max, half.read_buf(decoder.space())) => {
                     match read {
                         Ok(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-                        Ok(Ok(_)) => heard_at = Instant::now(),
+                        Ok(Ok(read)) => {
+                            heard_at = Instant::now();
+                            read_bytes = read;
+                        }
                         Ok(Err(error)) => return Err(error.into()),
                         Err(_) => return Err(LinkError::Silent),
                     }
@@ -431,7 +442,7 @@ impl InboundLink<'_> {
             None => Ok(()),
             Some((payload, context)) => {
                 let context = context.as_ref().map(OwnedContext::as_wire);
-                self.deliver(channel, &payload, context.as_ref())
+                self.deliver_by(channel, |open| open.deliver_long(payload, context.as_ref()))
             }
         }
     }
@@ -442,8 +453,16 @@ impl InboundLink<'_> {
         payload: &[u8],
         context: Option<&WireContext<'_>>,
     ) -> Result<(), LinkError> {
+        self.deliver_by(channel, |open| open.deliver(payload, context))
+    }
+
+    fn deliver_by(
+        &mut self,
+        channel: u32,
+        deliver: impl FnOnce(&mut dyn Inbound) -> Result<Option<Forwarding>, Overrun>,
+    ) -> Result<(), LinkError> {
         match self.channels.get_mut(&channel) {
-            Some(Some(open)) => match open.deliver(payload, context) {
+            Some(Some(open)) => match deliver(&mut **open) {
                 Ok(None) => {}
                 Ok(Some(forwarding)) => drop(self.tasks.spawn(forwarding)),
                 Err(_overrun) => return Err(LinkError::Rules("it sent more than was granted")),

@@ -6,7 +6,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use super::frame::{self, FRAGMENT_BYTES, Frame};
+use bytes::Bytes;
+
+use super::{frame::FRAGMENT_BYTES, outbox::Batch};
 
 /// Capacity that is taken before anything has arrived, at most, in bytes.
 const TAKEN_AT_ONCE: usize = 1024 * 1024;
@@ -23,7 +25,8 @@ pub(crate) enum LargeKey {
 /// Long payloads that are being written, in turn.
 #[derive(Debug, Default)]
 pub(crate) struct LargeOut {
-    waiting: VecDeque<(LargeKey, Vec<u8>, usize)>,
+    /// Each with what of it is still to be written.
+    waiting: VecDeque<(LargeKey, Bytes)>,
     /// Channels whose long message has been taken to its end since this was last looked at.
     finished: Vec<u32>,
     bytes: usize,
@@ -32,7 +35,7 @@ pub(crate) struct LargeOut {
 impl LargeOut {
     pub(crate) fn push(&mut self, key: LargeKey, payload: Vec<u8>) {
         self.bytes += payload.len();
-        self.waiting.push_back((key, payload, 0));
+        self.waiting.push_back((key, payload.into()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -45,28 +48,15 @@ impl LargeOut {
     }
 
     /// Appends the next fragment to `batch`. True: it was the last of a message.
-    pub(crate) fn take_fragment(&mut self, batch: &mut Vec<u8>) -> bool {
-        let Some((key, payload, written)) = self.waiting.pop_front() else {
+    pub(crate) fn take_fragment(&mut self, batch: &mut Batch) -> bool {
+        let Some((key, mut rest)) = self.waiting.pop_front() else {
             return false;
         };
-        let end = payload.len().min(written + FRAGMENT_BYTES);
-        let fragment = &payload[written..end];
+        let fragment = rest.split_to(rest.len().min(FRAGMENT_BYTES));
         self.bytes -= fragment.len();
-        frame::encode(
-            batch,
-            &match key {
-                LargeKey::Message(channel) => Frame::Fragment {
-                    channel,
-                    payload: fragment,
-                },
-                LargeKey::Answer(number) => Frame::ReplyFragment {
-                    number,
-                    payload: fragment,
-                },
-            },
-        );
-        if end < payload.len() {
-            self.waiting.push_back((key, payload, end));
+        batch.push_fragment(key, fragment);
+        if !rest.is_empty() {
+            self.waiting.push_back((key, rest));
             return false;
         }
         match key {
@@ -86,10 +76,10 @@ impl LargeOut {
     pub(crate) fn cancel(&mut self, channel: u32) -> bool {
         let key = LargeKey::Message(channel);
         let position = self.waiting.iter().position(|(other, ..)| *other == key);
-        let Some((_, payload, written)) = position.and_then(|at| self.waiting.remove(at)) else {
+        let Some((_, rest)) = position.and_then(|at| self.waiting.remove(at)) else {
             return false;
         };
-        self.bytes -= payload.len() - written;
+        self.bytes -= rest.len();
         true
     }
 
@@ -194,7 +184,7 @@ impl<K: Eq + Hash, T> LargeIn<K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::frame::{Decoder, FRAME_BYTES_MAX};
+    use crate::remote::frame::{Decoder, FRAME_BYTES_MAX, Frame};
 
     fn payload(bytes: usize) -> Vec<u8> {
         (0..bytes).map(|i| (i % 251) as u8).collect()
@@ -218,10 +208,12 @@ mod tests {
         let mut arrived = Vec::new();
         let mut order = Vec::new();
         while !out.is_empty() {
-            let mut batch = Vec::new();
+            let mut batch = Batch::default();
             out.take_fragment(&mut batch);
             let mut decoder = Decoder::new();
-            decoder.space().extend_from_slice(&batch);
+            for slice in batch.slices() {
+                decoder.space().extend_from_slice(&slice);
+            }
             let Ok(Some(Frame::Fragment { channel, payload })) = decoder.next(FRAME_BYTES_MAX)
             else {
                 panic!("a fragment");

@@ -1,10 +1,11 @@
 //! What can be sent to other nodes: [`RemoteMessage`], and how it becomes bytes.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     num::NonZeroU64,
     sync::{
-        Arc, LazyLock, Mutex, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -135,20 +136,59 @@ impl Drop for Sink {
 }
 
 /// Gives numbers to the replies of one message while it is encoded.
-struct Exporter {
-    numbers: Arc<AtomicU64>,
+#[derive(Default)]
+struct Exporter(Mutex<Exporting>);
+
+#[derive(Default)]
+struct Exporting {
+    /// `None`: nothing is being encoded.
+    numbers: Option<Arc<AtomicU64>>,
     note: Option<Note>,
-    exported: Mutex<Vec<Exported>>,
+    exported: Vec<Exported>,
+}
+
+thread_local! {
+    /// The exporter of the last message that was sent from this thread. It is away while a message is encoded, so that a message that is sent by
+    /// the `Serialize` of another has one of its own.
+    static EXPORTER: Cell<Option<Arc<Exporter>>> = const { Cell::new(None) };
+}
+
+impl Exporter {
+    fn begin(numbers: &Arc<AtomicU64>, note: Option<Note>) -> Arc<Self> {
+        let exporter = EXPORTER.try_with(Cell::take).ok().flatten();
+        let exporter = exporter.unwrap_or_default();
+        *exporter.0.locked() = Exporting {
+            numbers: Some(numbers.clone()),
+            note,
+            exported: Vec::new(),
+        };
+        exporter
+    }
+
+    fn end(self: Arc<Self>) -> Vec<Exported> {
+        let exported = std::mem::take(&mut *self.0.locked()).exported;
+        // A thread that ends keeps none.
+        let _ = EXPORTER.try_with(|exporter| exporter.set(Some(self)));
+        exported
+    }
 }
 
 impl ReplyPort for Exporter {
     fn export(&self, sink: ReplySink) -> u64 {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        self.exported.locked().push(Exported {
+        let mut exporting = self.0.locked();
+        let Some(numbers) = &exporting.numbers else {
+            // Nothing is encoded through this port; whoever tries hears it.
+            drop(exporting);
+            sink(Err(AskError::NoReply));
+            return u64::MAX;
+        };
+        let number = numbers.fetch_add(1, Ordering::Relaxed);
+        let note = exporting.note.clone();
+        exporting.exported.push(Exported {
             number,
             sink: Sink {
                 sink: Some(sink),
-                note: self.note.clone(),
+                note,
             },
         });
         number
@@ -169,11 +209,7 @@ pub(crate) fn encode<M: RemoteMessage>(
     note: Option<Note>,
     payload_bytes_max: usize,
 ) -> Result<(M, Outgoing), (M, CodecError)> {
-    let port = Arc::new(Exporter {
-        numbers: numbers.clone(),
-        note,
-        exported: Mutex::default(),
-    });
+    let port = Exporter::begin(numbers, note);
     let encoded = wire::ship(port.clone(), message, |message| {
         // "Failed" in every case, so that the message is handed back.
         Err::<Infallible, _>(to_bytes(message, payload_bytes_max))
@@ -182,7 +218,7 @@ pub(crate) fn encode<M: RemoteMessage>(
         Ok(never) => match never {},
         Err(kept) => kept,
     };
-    let replies = std::mem::take(&mut *port.exported.locked());
+    let replies = port.end();
     match encoded {
         Ok(payload) => Ok((
             message,
@@ -200,24 +236,9 @@ pub(crate) fn encode<M: RemoteMessage>(
     }
 }
 
-/// Drops a message that has been sent as bytes: its replies are answered by the other side.
+/// Drops a message that has been sent as bytes. Its replies were taken out of it when it was encoded: the other side answers them.
 pub(crate) fn hand_over<M>(message: M) {
-    struct NoPort;
-    impl ReplyPort for NoPort {
-        fn export(&self, _sink: ReplySink) -> u64 {
-            0
-        }
-
-        fn import(&self, _number: u64) -> ReplySource {
-            Box::new(drop)
-        }
-    }
-    static NO_PORT: LazyLock<Arc<NoPort>> = LazyLock::new(|| Arc::new(NoPort));
-    let shipped = wire::ship(NO_PORT.clone(), message, |_| Ok::<(), Infallible>(()));
-    match shipped {
-        Ok(()) => {}
-        Err((_, never)) => match never {},
-    }
+    drop(message);
 }
 
 impl Outgoing {

@@ -2,43 +2,168 @@
 //!
 //! Whoever has something to send appends it; the writer takes everything that is there and writes it at once. So frames
 //! are batched exactly as far as they come faster than they are written, and an idle link adds no delay.
+//!
+//! Short frames are bytes one behind the other. What is long keeps its own memory and is written from there, so that it is not copied here.
 
-use super::frame::{self, Frame};
+use std::io::IoSlice;
 
-/// Capacity that an empty outbox keeps, in bytes.
+use bytes::Bytes;
+
+use super::{
+    codec,
+    frame::{self, Frame},
+    large::LargeKey,
+};
+
+/// Capacity that is kept when less is needed, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;
+
+/// A payload from this length on is not copied, in bytes.
+const UNCOPIED_BYTES: usize = 8 * 1024;
+
+/// Frames, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    /// What has memory of its own: before which of the `bytes` each belongs, in order.
+    pieces: Vec<(usize, Bytes)>,
+    /// Bytes of the pieces.
+    piece_bytes: usize,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, frame: &Frame<'_>) {
+        frame::encode(&mut self.bytes, frame);
+    }
+
+    pub(crate) fn push_tell(&mut self, channel: u32, payload: Vec<u8>) {
+        frame::encode_tell_head(&mut self.bytes, channel, payload.len());
+        if payload.len() < UNCOPIED_BYTES {
+            self.bytes.extend_from_slice(&payload);
+            codec::recycle(payload);
+        } else {
+            self.push_piece(payload.into());
+        }
+    }
+
+    /// The next part of a long message or answer.
+    pub(crate) fn push_fragment(&mut self, of: LargeKey, fragment: Bytes) {
+        match of {
+            LargeKey::Message(channel) => {
+                frame::encode_fragment_head(&mut self.bytes, channel, fragment.len());
+            }
+            LargeKey::Answer(number) => {
+                frame::encode_reply_fragment_head(&mut self.bytes, number, fragment.len());
+            }
+        }
+        self.push_piece(fragment);
+    }
+
+    fn push_piece(&mut self, piece: Bytes) {
+        self.piece_bytes += piece.len();
+        self.pieces.push((self.bytes.len(), piece));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.piece_bytes
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if self.bytes.len() < self.bytes.capacity() / 4 {
+            self.bytes.shrink_to(KEPT_BYTES);
+        }
+        self.bytes.clear();
+        self.pieces.clear();
+        self.piece_bytes = 0;
+    }
+
+    /// Everything in the order in which it is to be written.
+    pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
+        let mut slices = Vec::with_capacity(2 * self.pieces.len() + 1);
+        let mut begin = 0;
+        for (at, piece) in &self.pieces {
+            slices.push(IoSlice::new(&self.bytes[begin..*at]));
+            slices.push(IoSlice::new(piece));
+            begin = *at;
+        }
+        slices.push(IoSlice::new(&self.bytes[begin..]));
+        slices.retain(|slice| !slice.is_empty());
+        slices
+    }
+}
 
 /// What is to be written next.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    bytes: Vec<u8>,
+    batch: Batch,
     /// How many messages of users are among it.
     messages: u64,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, frame: &Frame<'_>) {
-        frame::encode(&mut self.bytes, frame);
+        self.batch.push(frame);
         if matches!(frame, Frame::Tell { .. } | Frame::TellWith { .. }) {
             self.messages += 1;
         }
     }
 
+    /// A message without a context: most are.
+    pub(crate) fn push_tell(&mut self, channel: u32, payload: Vec<u8>) {
+        self.batch.push_tell(channel, payload);
+        self.messages += 1;
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.batch.len()
     }
 
     /// Moves everything into `batch`, which has to be empty and whose memory is used for what comes next. Returns how
     /// many messages it has.
-    pub(crate) fn take(&mut self, batch: &mut Vec<u8>) -> u64 {
-        batch.shrink_to(KEPT_BYTES);
-        std::mem::swap(&mut self.bytes, batch);
+    pub(crate) fn take(&mut self, batch: &mut Batch) -> u64 {
+        std::mem::swap(&mut self.batch, batch);
         std::mem::take(&mut self.messages)
     }
 
     /// Throws everything away, and returns how many messages it had.
     pub(crate) fn clear(&mut self) -> u64 {
-        self.bytes = Vec::new();
+        self.batch = Batch::default();
         std::mem::take(&mut self.messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::frame::{Decoder, FRAME_BYTES_MAX};
+
+    #[test]
+    fn short_frames_and_pieces_are_written_in_the_order_in_which_they_were_pushed() {
+        let mut outbox = Outbox::default();
+        let payloads: Vec<Vec<u8>> = [3, UNCOPIED_BYTES, UNCOPIED_BYTES + 1, 0, 200, 70_000]
+            .iter()
+            .enumerate()
+            .map(|(i, &bytes)| vec![i as u8; bytes])
+            .collect();
+        for (channel, payload) in (200..).zip(&payloads) {
+            outbox.push(&Frame::Ping);
+            outbox.push_tell(channel, payload.clone());
+        }
+        let queued = outbox.len();
+        let mut batch = Batch::default();
+        assert_eq!(outbox.take(&mut batch), payloads.len() as u64);
+        assert_eq!((outbox.len(), batch.len()), (0, queued));
+        let mut decoder = Decoder::new();
+        for slice in batch.slices() {
+            decoder.space().extend_from_slice(&slice);
+        }
+        for (channel, payload) in (200..).zip(&payloads) {
+            assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(Some(Frame::Ping)));
+            let tell = Frame::Tell { channel, payload };
+            assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(Some(tell)));
+        }
+        assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(None));
+        batch.clear();
+        assert_eq!((batch.len(), batch.slices().len()), (0, 0));
     }
 }

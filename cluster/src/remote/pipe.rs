@@ -4,7 +4,11 @@
 //! was meant for one link reaches another.
 
 use std::{
-    sync::{Arc, Mutex},
+    io::{self, IoSlice},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,12 +21,15 @@ use tokio::{
 use super::{
     config::LinkConfig,
     error::LinkError,
-    frame::{self, Frame},
+    frame::Frame,
     large::{LargeKey, LargeOut},
-    outbox::Outbox,
+    outbox::{Batch, Outbox},
     sync_ext::MutexExt,
 };
 use crate::transport::Writer;
+
+/// How many pieces are given to the operating system at once. It takes up to 1024; the gain ends much earlier.
+const SLICES_AT_ONCE: usize = 64;
 
 /// Tells a link to end, and why.
 pub(crate) type StopSender = watch::Sender<Option<LinkError>>;
@@ -31,6 +38,9 @@ pub(crate) type StopReceiver = watch::Receiver<Option<LinkError>>;
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     state: Mutex<State>,
+    /// How much is queued, as of the last change of the state: for those who want to know it without the lock.
+    queued_bytes: AtomicUsize,
+    large_bytes: AtomicUsize,
     work: Notify,
     drained: Notify,
 }
@@ -58,14 +68,34 @@ enum Phase {
 impl Pipe {
     /// Queues a frame. False: the pipe has ended, and the frame goes nowhere.
     pub(crate) fn push(&self, frame: &Frame<'_>) -> bool {
+        self.push_by(|outbox| outbox.push(frame))
+    }
+
+    /// Queues a message without a context that is no longer than a fragment. False: the pipe has ended.
+    pub(crate) fn push_tell(&self, channel: u32, payload: Vec<u8>) -> bool {
+        self.push_by(|outbox| outbox.push_tell(channel, payload))
+    }
+
+    fn push_by(&self, push: impl FnOnce(&mut Outbox)) -> bool {
         let mut state = self.state.locked();
         if state.phase != Phase::Open {
             return false;
         }
-        state.outbox.push(frame);
+        // The writer takes all that there is: it was told of what is there already, and has not come yet.
+        let is_first = state.outbox.len() == 0;
+        push(&mut state.outbox);
+        self.note(&state);
         drop(state);
-        self.work.notify_one();
+        if is_first {
+            self.work.notify_one();
+        }
         true
+    }
+
+    fn note(&self, state: &State) {
+        let (queued, large) = (state.outbox.len(), state.large.bytes());
+        self.queued_bytes.store(queued, Ordering::Release);
+        self.large_bytes.store(large, Ordering::Release);
     }
 
     /// Queues a message or an answer that is longer than a fragment; `begin` announces it. False: the pipe has ended.
@@ -77,6 +107,7 @@ impl Pipe {
         state.outbox.push(begin);
         state.longest_message_bytes = state.longest_message_bytes.max(payload.len());
         state.large.push(key, payload);
+        self.note(&state);
         drop(state);
         self.work.notify_one();
         true
@@ -84,17 +115,20 @@ impl Pipe {
 
     /// Takes back what is not written of a channel's long message. False: there is nothing.
     pub(crate) fn cancel_large(&self, channel: u32) -> bool {
-        self.state.locked().large.cancel(channel)
+        let mut state = self.state.locked();
+        let is_cancelled = state.large.cancel(channel);
+        self.note(&state);
+        is_cancelled
     }
 
     /// Bytes of whole frames that wait to be written.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.state.locked().outbox.len()
+        self.queued_bytes.load(Ordering::Acquire)
     }
 
     /// Bytes of long messages and answers that wait to be written.
     pub(crate) fn large_bytes(&self) -> usize {
-        self.state.locked().large.bytes()
+        self.large_bytes.load(Ordering::Acquire)
     }
 
     /// Channels whose long message has gone since this was last called.
@@ -136,13 +170,14 @@ impl Pipe {
         let unsent = state.outbox.clear()
             + state.large.clear()
             + std::mem::take(&mut state.messages_in_batch);
+        self.note(&state);
         drop(state);
         self.drained.notify_waiters();
         unsent
     }
 
     /// Waits for something to write. True: it is the last.
-    async fn next_batch(&self, batch: &mut Vec<u8>) -> bool {
+    async fn next_batch(&self, batch: &mut Batch) -> bool {
         loop {
             {
                 let mut state = self.state.locked();
@@ -153,9 +188,10 @@ impl Pipe {
                     if state.large.take_fragment(batch) {
                         state.messages_in_batch += 1;
                     }
+                    self.note(&state);
                     let is_last = is_closing && state.large.is_empty();
                     if is_last {
-                        frame::encode(batch, &Frame::Goodbye);
+                        batch.push(&Frame::Goodbye);
                     }
                     return is_last;
                 }
@@ -177,21 +213,24 @@ impl Pipe {
         silence_max: Duration,
         has_room: impl Fn() + Send,
     ) -> LinkError {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             batch.clear();
             let is_last = match timeout(ping_interval, self.next_batch(&mut batch)).await {
                 Ok(is_last) => is_last,
                 Err(_) => {
-                    frame::encode(&mut batch, &Frame::Ping);
+                    batch.push(&Frame::Ping);
                     false
                 }
             };
             has_room();
-            let mut rest = batch.as_slice();
+            let mut slices = batch.slices();
+            let mut rest = slices.as_mut_slice();
             while !rest.is_empty() {
-                match timeout(silence_max, half.write(rest)).await {
-                    Ok(Ok(written)) => rest = &rest[written..],
+                let next = &rest[..rest.len().min(SLICES_AT_ONCE)];
+                match timeout(silence_max, half.write_vectored(next)).await {
+                    Ok(Ok(0)) => return io::Error::from(io::ErrorKind::WriteZero).into(),
+                    Ok(Ok(written)) => IoSlice::advance_slices(&mut rest, written),
                     Ok(Err(error)) => return error.into(),
                     Err(_) => return LinkError::Silent,
                 }
@@ -261,10 +300,12 @@ mod tests {
 
     /// The kinds of frames in the next batch, and whether it is the last.
     async fn next(pipe: &Pipe) -> (Vec<String>, bool) {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         let is_last = pipe.next_batch(&mut batch).await;
         let mut decoder = Decoder::new();
-        decoder.space().extend_from_slice(&batch);
+        for slice in batch.slices() {
+            decoder.space().extend_from_slice(&slice);
+        }
         let mut kinds = Vec::new();
         while let Some(frame) = decoder.next(FRAME_BYTES_MAX).unwrap() {
             let text = format!("{frame:?}");

@@ -13,6 +13,7 @@ use std::{
 
 use tokio::{
     sync::oneshot,
+    task::coop,
     time::{Instant, timeout_at},
 };
 use treewarden_runtime::{AskError, MessageContext, Reply};
@@ -293,7 +294,17 @@ impl<M> Future for RemoteTell<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match std::mem::replace(&mut self.stage, Stage::Taken) {
-            Stage::Ended(result) => Poll::Ready(result),
+            Stage::Ended(result) => match coop::poll_proceed(cx) {
+                Poll::Ready(turn) => {
+                    turn.made_progress();
+                    Poll::Ready(result)
+                }
+                // Whoever never waits has to give others a turn now and then: the writer of the link first.
+                Poll::Pending => {
+                    self.stage = Stage::Ended(result);
+                    Poll::Pending
+                }
+            },
             Stage::Waiting { message, place } => match place.poll(cx.waker()) {
                 Poll::Ready(Ok(())) => {
                     hand_over(message);

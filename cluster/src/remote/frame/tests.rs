@@ -290,3 +290,31 @@ fn flipped_bits_and_noise_never_panic_and_never_take_memory() {
         assert!(decoder.capacity() <= 2 * GROWTH_BYTES);
     }
 }
+
+#[test]
+fn heads_that_are_written_out_are_what_the_encoder_writes() {
+    for bytes in [0, 1, 127, 128, 16_383, 16_384, 100_000] {
+        for number in [0, 1, 127, 128, 1 << 14, 1 << 28, u32::MAX] {
+            let payload = &vec![7; bytes][..];
+            let wide = u64::from(number) << 20;
+            let channel = number;
+            let check = |frame: Frame<'_>, head: &dyn Fn(&mut Vec<u8>)| {
+                let mut written = Vec::new();
+                head(&mut written);
+                written.extend_from_slice(payload);
+                assert_eq!(written, bytes_of(&frame), "{number} {bytes}");
+                assert_eq!(decode(&written[LENGTH_BYTES..]), Ok(frame));
+            };
+            check(Frame::Tell { channel, payload }, &|out| {
+                encode_tell_head(out, channel, bytes);
+            });
+            check(Frame::Fragment { channel, payload }, &|out| {
+                encode_fragment_head(out, channel, bytes);
+            });
+            let number = wide;
+            check(Frame::ReplyFragment { number, payload }, &|out| {
+                encode_reply_fragment_head(out, number, bytes);
+            });
+        }
+    }
+}

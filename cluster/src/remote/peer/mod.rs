@@ -29,6 +29,7 @@ use tokio::{sync::watch, time::Instant};
 use treewarden_runtime::AskError;
 
 use super::{
+    channel::LONG_BYTES,
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
     error::{LinkError, RemoteAskError},
@@ -330,8 +331,18 @@ impl Peer {
                 let added = self.state.locked().answers.add(&number, payload);
                 let whole =
                     added.map_err(|_| LinkError::Rules("a part of an answer does not fit"))?;
-                if let Some((answer, ())) = whole {
-                    self.answered(number, Ok(answer), None);
+                match whole {
+                    // Nobody waits for an answer that takes long to decode but the one who asked.
+                    Some((answer, ())) if answer.len() >= LONG_BYTES => {
+                        if let Some(ask) = self.take_ask(number) {
+                            let node = self.id.clone();
+                            tokio::task::spawn_blocking(move || {
+                                settle(&node, ask, Ok(answer), None);
+                            });
+                        }
+                    }
+                    Some((answer, ())) => self.answered(number, Ok(answer), None),
+                    None => {}
                 }
             }
             Frame::ReplyError { number, error } => {
@@ -430,19 +441,18 @@ impl Peer {
         answer: Result<Vec<u8>, AskError>,
         note: Option<RemoteAskError>,
     ) {
-        let ask = self.state.locked().asks.remove(&number);
-        let Some(ask) = ask else {
-            self.counters.add(LinkCount::RepliesLate, 1);
-            return;
-        };
-        // The `Deserialize` of an answer is foreign code, and its panic must not end the link of others.
-        let settled = catch_unwind(AssertUnwindSafe(|| match answer {
-            Ok(payload) => ask.sink.answer(Ok(payload)),
-            Err(error) => ask.sink.fail(error, note),
-        }));
-        if settled.is_err() {
-            tracing::error!(node = %self.id, "decoding an answer panicked");
+        if let Some(ask) = self.take_ask(number) {
+            settle(&self.id, ask, answer, note);
         }
+    }
+
+    /// The ask of this number, unless it has ended.
+    fn take_ask(&self, number: u64) -> Option<AskInFlight> {
+        let ask = self.state.locked().asks.remove(&number);
+        if ask.is_none() {
+            self.counters.add(LinkCount::RepliesLate, 1);
+        }
+        ask
     }
 
     fn fail_asks(
@@ -462,6 +472,22 @@ impl Peer {
         for ask in failed {
             ask.sink.fail(error, note.clone());
         }
+    }
+}
+
+/// Tells an asker. The `Deserialize` of an answer is foreign code, and its panic must not end the link of others.
+fn settle(
+    node: &NodeId,
+    ask: AskInFlight,
+    answer: Result<Vec<u8>, AskError>,
+    note: Option<RemoteAskError>,
+) {
+    let settled = catch_unwind(AssertUnwindSafe(|| match answer {
+        Ok(payload) => ask.sink.answer(Ok(payload)),
+        Err(error) => ask.sink.fail(error, note),
+    }));
+    if settled.is_err() {
+        tracing::error!(%node, "decoding an answer panicked");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the one lock of a peer holds, and how it changes. No foreign code runs here, and nothing waits.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Weak},
     task::Waker,
 };
@@ -37,7 +37,8 @@ pub(super) struct State {
     pub(super) pipe: Arc<Pipe>,
     /// Attempts in a row that failed, or links that did not live long.
     pub(super) failures: u32,
-    pub(super) channels: HashMap<Slot, Channel>,
+    /// There are few, as a rule, and each message looks for one.
+    pub(super) channels: BTreeMap<Slot, Channel>,
     slot_of_key: HashMap<TargetKey, Slot>,
     /// Open channels without a reference, in the order in which they lost it.
     idle: VecDeque<Slot>,
@@ -106,7 +107,7 @@ impl State {
             phase: Phase::Idle,
             pipe: Arc::default(),
             failures: 0,
-            channels: HashMap::new(),
+            channels: BTreeMap::new(),
             slot_of_key: HashMap::new(),
             idle: VecDeque::new(),
             next_slot: 0,
@@ -293,10 +294,7 @@ impl State {
                 self.pipe
                     .push_large(&begin, LargeKey::Message(number), payload)
             }
-            None => self.pipe.push(&Frame::Tell {
-                channel: number,
-                payload: &payload,
-            }),
+            None => self.pipe.push_tell(number, payload),
             Some(context) => self.pipe.push(&Frame::TellWith {
                 channel: number,
                 context,
