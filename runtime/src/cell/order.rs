@@ -38,22 +38,22 @@ impl Core {
     /// The orders that were given and not carried out yet.
     #[inline]
     pub(super) fn orders(&self) -> u32 {
-        self.orders.load(Ordering::Acquire)
+        self.orders.load(Ordering::SeqCst)
     }
 
     /// Gives orders. The caller wakes the run loop.
     pub(crate) fn give_order(&self, orders: u32) {
-        self.orders.fetch_or(orders, Ordering::AcqRel);
+        self.orders.fetch_or(orders, Ordering::SeqCst);
     }
 
     /// Orders a start, and takes back what was meant for an incarnation that is no more.
     pub(crate) fn order_start(&self) {
-        self.orders.fetch_and(!OF_AN_INCARNATION, Ordering::AcqRel);
+        self.orders.fetch_and(!OF_AN_INCARNATION, Ordering::SeqCst);
         self.give_order(START);
     }
 
     /// Takes those of `orders` that were given.
     pub(crate) fn take_orders(&self, orders: u32) -> u32 {
-        self.orders.fetch_and(!orders, Ordering::AcqRel) & orders
+        self.orders.fetch_and(!orders, Ordering::SeqCst) & orders
     }
 }

@@ -628,7 +628,7 @@ impl<M: Send + 'static, W: Watch> Future for Park<'_, '_, M, W> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
         if self.parked {
-            self.tenancy.cell.queue.signal().unpark();
+            self.tenancy.consumer.unpark();
             self.tenancy.trim_if_ordered();
             return Poll::Ready(());
         }

@@ -25,12 +25,15 @@ use super::line::{ArrivalLine, GivingWay, Leaving, Line, Mark, Weighed};
 use super::policy::{ByClass, MailboxLoad, OnFull, Policy};
 use super::queue::{Batch, Joined, Pushed, Rejected, Stop, wake_all};
 use super::signal::Signal;
+use super::sync::atomic::{AtomicBool, Ordering::*};
 use super::sync::{Mutex, lock};
 use super::wait::{WaitKey, WaitList};
 
 /// See the [module](self).
 pub(super) struct Locked<T> {
     signal: Signal,
+    /// The consumer sleeps, or is about to look whether it may.
+    parked: AtomicBool,
     claim: Claim,
     capacity: usize,
     policy: Policy,
@@ -84,6 +87,7 @@ impl<T> Locked<T> {
         };
         Self {
             signal: Signal::new(),
+            parked: AtomicBool::new(false),
             claim: Claim::new(),
             capacity,
             policy,
@@ -98,11 +102,18 @@ impl<T> Locked<T> {
         &self.signal
     }
 
+    /// After a message was pushed under the lock: wakes the consumer if it is parked.
+    fn notify(&self) {
+        if self.parked.load(Relaxed) && self.parked.swap(false, AcqRel) {
+            self.signal.wake();
+        }
+    }
+
     // Senders.
 
     pub(super) fn try_push(&self, value: T) -> Result<Pushed<T>, Rejected<T>> {
         let pushed = self.push_if_room(value)?;
-        self.signal.notify();
+        self.notify();
         Ok(pushed)
     }
 
@@ -213,7 +224,7 @@ impl<T> Locked<T> {
             }
             state.line.push_reserved(value);
         }
-        self.signal.notify();
+        self.notify();
         Ok(())
     }
 
@@ -254,7 +265,7 @@ impl<T> Locked<T> {
             }
             state.push(message, Mark::Plain);
         }
-        self.signal.notify();
+        self.notify();
         Ok(Joined::Queued)
     }
 
@@ -271,7 +282,7 @@ impl<T> Locked<T> {
             (cancelled, self.serve_in(&mut state))
         };
         if !wakers.is_empty() {
-            self.signal.notify();
+            self.notify();
             wake_all(wakers);
         }
         Some(message.value)
@@ -437,13 +448,21 @@ impl<T> LockedConsumer<'_, T> {
     #[inline(never)]
     pub(super) fn park(&mut self) -> bool {
         self.publish();
-        let Locked { signal, state, .. } = self.locked;
-        signal.park();
-        let empty = lock(state).line.is_empty();
-        if !empty {
-            signal.unpark();
-        }
+        let Locked { parked, state, .. } = self.locked;
+        let state = lock(state);
+        let empty = state.line.is_empty();
+        // Under the lock: whoever pushes a message after this look sees the flag.
+        parked.swap(empty, AcqRel);
+        drop(state);
         empty
+    }
+
+    /// A sender that misses this only wakes in vain.
+    pub(super) fn unpark(&mut self) {
+        let parked = &self.locked.parked;
+        if parked.load(Relaxed) {
+            parked.swap(false, AcqRel);
+        }
     }
 
     pub(super) fn trim(&mut self) {

@@ -13,6 +13,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::answer::{Answer, Right, channel};
+use super::signal::Signal;
 use super::*;
 
 /// A message that knows how many of its kind are alive.
@@ -82,8 +83,8 @@ impl Model {
     /// As a run loop does: takes messages into `taken` until there are `count`.
     fn poll_take(&self, cx: &mut Context<'_>, count: usize, taken: &mut Vec<u32>) -> Poll<()> {
         self.queue.signal().register(cx.waker());
-        self.queue.signal().unpark();
         let mut consumer = self.queue.consume().expect("no other consumer");
+        consumer.unpark();
         while taken.len() < count {
             match consumer.pop() {
                 Some(message) => taken.push(message.value),
@@ -238,6 +239,32 @@ fn loom_control_reaches_a_consumer_that_waits_for_messages() {
         }));
         join_all([control]);
         model.end();
+    });
+}
+
+#[test]
+fn loom_control_reaches_a_consumer_that_is_polled_by_another_task_than_before() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let signal = Arc::new(Signal::new());
+        let order = Arc::new(AtomicUsize::new(0));
+        let control = {
+            let (signal, order) = (signal.clone(), order.clone());
+            thread::spawn(move || {
+                order.store(1, Ordering::SeqCst);
+                signal.wake();
+            })
+        };
+        signal.register(Waker::noop());
+        block_on(poll_fn(|cx| {
+            signal.register(cx.waker());
+            match order.load(Ordering::SeqCst) {
+                1 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }));
+        join_all([control]);
     });
 }
 

@@ -325,6 +325,16 @@ impl<T> Consumer<'_, T> {
         }
     }
 
+    /// Running again after [`park`](Self::park): spares senders the wake-up.
+    #[inline]
+    pub(crate) fn unpark(&mut self) {
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.unpark(),
+            ConsumerKind::Locked(consumer) => consumer.unpark(),
+            ConsumerKind::Vacant => {}
+        }
+    }
+
     /// Gives memory back if the queue is empty. The next message allocates again, so this is for an actor that has been idle
     /// for a while; parking alone keeps one block.
     pub(crate) fn trim(&mut self) {

@@ -74,8 +74,8 @@ fn traffic(queue: &Arc<Queue<u32>>, closes: bool) -> (usize, Vec<u32>) {
     let mut taken = Vec::new();
     block_on(poll_fn(|cx| {
         queue.signal().register(cx.waker());
-        queue.signal().unpark();
         let mut consumer = queue.consume().expect("no other consumer");
+        consumer.unpark();
         loop {
             match consumer.pop() {
                 Some(message) => taken.push(message),

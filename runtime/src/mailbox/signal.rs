@@ -1,103 +1,126 @@
-//! The wake-up flag of one consumer.
+//! Who is to be woken: the waker of one consumer, for any number of threads to call.
 //!
-//! A sender that finds its consumer awake pays one load; only the first sender after a park pays for the waker.
+//! Whether a wake-up is *needed* is the business of the queue, which keeps a parked flag beside the word that its senders
+//! read anyway; a sender that finds its consumer awake pays one load. What is here is called when there is somebody to wake.
+//!
+//! An actor is polled by one task for the whole of its life, as a rule: so the first waker is written once, and read from
+//! then on without a lock. Whoever is polled by others as well (inside a `select`, or after it was rescued from a thread that
+//! hangs) has its wakers behind a lock from then on.
 //!
 //! # Rules
 //!
-//! * The consumer calls [`register`](Signal::register) at the beginning of each poll, [`unpark`](Signal::unpark) once it
-//!   runs, and [`park`](Signal::park) *before* its last look at whatever it waits for. If that look finds something it
-//!   calls `unpark` and goes on.
-//! * A sender makes its message visible first and calls [`notify`](Signal::notify) afterwards.
-//! * Both sides therefore write one word and then read the other's (Dekker's pattern). With sequentially consistent
-//!   operations on both words at least one side sees the other, so no wake-up is lost. The data side of the pattern
-//!   belongs to the queue: the FIFO's word is its tail; a queue behind a lock has the order from the lock.
-//! * Several queues may share one signal (data and control lane): the consumer looks into all of them after `park`.
+//! * The consumer calls [`register`](Signal::register) at the beginning of each poll, before it looks at whatever it waits
+//!   for.
+//! * Whoever has something for it makes that visible first and calls [`wake`](Signal::wake) afterwards.
+//! * Both sides therefore write one word and then read the other's (Dekker's pattern): `state` is the consumer's word. All
+//!   four operations are sequentially consistent, so at least one side sees the other, and no wake-up is lost.
 //! * A wake-up may be spurious, never lost.
+//!
+//! | `state` | `first` | `later` | next |
+//! |---|---|---|---|
+//! | NOBODY | not written | empty | ONE |
+//! | ONE | written, never touched again | empty | MANY |
+//! | MANY | as it was | whom to wake | none |
+//!
+//! `state` changes under the lock of `later` alone. `first` is dropped with the signal: a thread that read ONE may still
+//! be about to call it.
 
-use std::ptr;
-use std::task::{RawWakerVTable, Waker};
+#![allow(unsafe_code)]
 
-use super::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed, Ordering::SeqCst};
-use super::sync::{Mutex, dekker, lock};
+use std::mem::MaybeUninit;
+use std::task::Waker;
+
+use super::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
+use super::sync::{Mutex, UnsafeCell, dekker, lock};
+
+const NOBODY: u8 = 0;
+const ONE: u8 = 1;
+const MANY: u8 = 2;
 
 /// See the [module](self).
-// In this order: `parked` is read by every sender and belongs to the line of the queue's tail, which precedes the signal.
-#[repr(C)]
 pub(crate) struct Signal {
-    parked: AtomicBool,
-    /// Who is in `waker`, so that registering the same task again needs no lock. Written by the consumer alone. The
-    /// registered waker is never taken out, only replaced, so it keeps its data pointer from being used by another.
-    registered: (AtomicPtr<()>, AtomicPtr<RawWakerVTable>),
-    waker: Mutex<Option<Waker>>,
+    state: AtomicU8,
+    first: UnsafeCell<MaybeUninit<Waker>>,
+    later: Mutex<Option<Box<Waker>>>,
 }
+
+// SAFETY: `first` is written once, under the lock, before ONE is stored; it is read only after ONE or MANY was seen. Wakers
+// may be called from any thread.
+unsafe impl Sync for Signal {}
 
 impl Signal {
     pub(crate) fn new() -> Self {
         Self {
-            parked: AtomicBool::new(false),
-            registered: (
-                AtomicPtr::new(ptr::null_mut()),
-                AtomicPtr::new(ptr::null_mut()),
-            ),
-            waker: Mutex::new(None),
+            state: AtomicU8::new(NOBODY),
+            first: UnsafeCell::new(MaybeUninit::uninit()),
+            later: Mutex::new(None),
         }
     }
 
-    /// Consumer: who is to be woken from now on. Two loads if that is still the same task.
-    pub(crate) fn register(&self, waker: &Waker) {
-        let (data, vtable) = (
-            waker.data().cast_mut(),
-            ptr::from_ref(waker.vtable()).cast_mut(),
-        );
-        let (registered_data, registered_vtable) = &self.registered;
-        if registered_vtable.load(Relaxed) == vtable && registered_data.load(Relaxed) == data {
-            return;
-        }
-        // Cloned before and dropped after the lock is held: both are foreign code.
-        let clone = Some(waker.clone());
-        let _replaced = std::mem::replace(&mut *lock(&self.waker), clone);
-        registered_data.store(data, Relaxed);
-        registered_vtable.store(vtable, Relaxed);
-    }
-
-    /// Consumer: "wake me from now on". Must come before the last check for emptiness.
-    pub(crate) fn park(&self) {
-        // A swap costs what a sequentially consistent store does, and puts us in line with the senders' swaps.
-        self.parked.swap(true, SeqCst);
-        dekker();
-    }
-
-    /// Consumer: "I am running, spare the wake-up".
-    pub(crate) fn unpark(&self) {
-        if self.parked.load(Relaxed) {
-            // A sender that misses this only wakes in vain.
-            self.parked.store(false, Relaxed);
-        }
-    }
-
-    /// Sender, after its message is visible: wakes the consumer if it is parked.
+    /// Consumer: who is to be woken from now on. Three loads if that is the same task as ever.
     #[inline]
-    pub(crate) fn notify(&self) {
-        dekker();
-        if self.parked.load(SeqCst) {
-            self.notify_parked();
+    pub(crate) fn register(&self, waker: &Waker) {
+        // SAFETY: ONE was seen.
+        if self.state.load(Acquire) != ONE || !unsafe { self.first(|first| first.will_wake(waker)) }
+        {
+            self.register_another(waker);
         }
     }
 
     #[cold]
-    fn notify_parked(&self) {
-        if self.parked.swap(false, SeqCst) {
-            self.wake();
+    fn register_another(&self, waker: &Waker) {
+        // Cloned before and dropped after the lock is held: both are foreign code.
+        let waker = waker.clone();
+        let mut later = lock(&self.later);
+        let mut replaced = None;
+        if self.state.load(Relaxed) == NOBODY {
+            // SAFETY: nobody reads it before ONE is stored, and nobody else writes it, because we hold the lock.
+            self.first
+                .with_mut(|first| unsafe { (*first).write(waker) });
+            self.state.store(ONE, SeqCst);
+        } else {
+            replaced = later.replace(Box::new(waker));
+            self.state.store(MANY, SeqCst);
+        }
+        dekker();
+        drop(later);
+        drop(replaced);
+    }
+
+    /// Wakes the consumer's task, whatever it is doing.
+    pub(crate) fn wake(&self) {
+        dekker();
+        match self.state.load(SeqCst) {
+            NOBODY => {}
+            // SAFETY: ONE was seen.
+            ONE => unsafe { self.first(Waker::wake_by_ref) },
+            // Under the lock, which spares a clone and its drop. The task is tokio's or a parked thread's, and neither is
+            // polled by its waker.
+            _ => {
+                if let Some(waker) = &*lock(&self.later) {
+                    waker.wake_by_ref();
+                }
+            }
         }
     }
 
-    /// Wakes the consumer's task whether parked or not: for control that must reach a consumer whose handler is
-    /// suspended.
-    pub(crate) fn wake(&self) {
-        // Under the lock, which spares a clone and its drop. The task is tokio's or a parked thread's, and neither is polled
-        // by its waker.
-        if let Some(waker) = &*lock(&self.waker) {
-            waker.wake_by_ref();
+    /// # Safety
+    ///
+    /// The caller has seen ONE or MANY in `state`, with acquire.
+    #[inline]
+    unsafe fn first<R>(&self, look: impl FnOnce(&Waker) -> R) -> R {
+        // SAFETY: it was written before ONE was stored, which the caller has acquired, and is not written again.
+        self.first
+            .with(|first| look(unsafe { (*first).assume_init_ref() }))
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        if self.state.load(Relaxed) != NOBODY {
+            // SAFETY: it was written, and nobody else is left.
+            self.first
+                .with_mut(|first| unsafe { (*first).assume_init_drop() });
         }
     }
 }

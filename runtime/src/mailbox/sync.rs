@@ -49,6 +49,23 @@ pub(super) fn dekker() {
     atomic::fence(atomic::Ordering::SeqCst);
 }
 
+/// Stores a word that others change by read-modify-writes alone. Each of those continues the value right before it, so
+/// none can bring back what this store has replaced; loom does not know that of stores, but of swaps.
+#[inline(always)]
+pub(super) fn store_among_changes(
+    word: &atomic::AtomicU64,
+    value: u64,
+    ordering: atomic::Ordering,
+) {
+    #[cfg(not(treewarden_loom))]
+    word.store(value, ordering);
+    #[cfg(treewarden_loom)]
+    {
+        let _ = ordering;
+        word.swap(value, atomic::Ordering::SeqCst);
+    }
+}
+
 /// Waits for another thread that is a few instructions from done: spins, then yields the thread, because the other one may
 /// need this core.
 pub(super) struct Backoff {

@@ -5,10 +5,12 @@ use std::ptr::{self, NonNull};
 use super::super::claim::Claimed;
 use super::super::queue::wake_all;
 use super::super::sync::atomic::Ordering::*;
-use super::super::sync::{Backoff, dekker, lock};
+use super::super::sync::{Backoff, dekker, lock, store_among_changes};
 use super::Fifo;
 use super::block::{Block, SLOTS};
-use super::position::{INSTALLING, NOBLOCK, ONE, WAITERS, next_lap, number, offset, position};
+use super::position::{
+    INSTALLING, NOBLOCK, ONE, PARKED, WAITERS, next_lap, number, offset, position, publication,
+};
 use super::send::Entry;
 
 /// The consumer. It exists once for each queue at a time, which is what the `SAFETY` comments below mean by "we are the
@@ -80,7 +82,7 @@ impl<T> FifoConsumer<'_, T> {
     /// who is seen the next time: there is one, because the consumer does not pause here.
     fn publish_in_passing(&self, head: u64) {
         let fifo = self.fifo;
-        fifo.published.store(number(head), Release);
+        store_among_changes(&fifo.published, publication(number(head)), Release);
         let tail = fifo.tail.load(Relaxed);
         if tail & WAITERS != 0
             && number(position(tail)).saturating_sub(number(head)) <= fifo.capacity / 2
@@ -92,8 +94,8 @@ impl<T> FifoConsumer<'_, T> {
     /// Shows senders all the room there is, and serves those in line.
     pub(in crate::mailbox) fn publish(&mut self) {
         let fifo = self.fifo;
-        fifo.published
-            .store(number(fifo.head.load(Relaxed)), SeqCst);
+        let taken_out = number(fifo.head.load(Relaxed));
+        store_among_changes(&fifo.published, publication(taken_out), SeqCst);
         dekker();
         if fifo.tail.load(SeqCst) & WAITERS != 0 {
             self.serve();
@@ -128,15 +130,32 @@ impl<T> FifoConsumer<'_, T> {
     ///
     /// Keeps its block: an actor that handles one message for each poll must not allocate for each.
     pub(in crate::mailbox) fn park(&mut self) -> bool {
-        self.publish();
         let fifo = self.fifo;
-        fifo.signal.park();
-        // No need to look for WAITERS once more: whoever joined after `publish` looked has seen all the room there is.
-        let empty = position(fifo.tail.load(SeqCst)) == fifo.head.load(Relaxed);
+        let head = fifo.head.load(Relaxed);
+        // One write shows all the room there is and that we sleep; one look afterwards sees messages and those in line. A
+        // swap costs what a sequentially consistent store does.
+        let parked = publication(number(head)) | PARKED;
+        fifo.published.swap(parked, SeqCst);
+        dekker();
+        let tail = fifo.tail.load(SeqCst);
+        let empty = position(tail) == head && tail & WAITERS == 0;
         if !empty {
-            fifo.signal.unpark();
+            self.unpark();
+            if tail & WAITERS != 0 {
+                self.serve();
+            }
         }
         empty
+    }
+
+    /// Running again: senders need not wake. One that misses this wakes in vain.
+    pub(in crate::mailbox) fn unpark(&mut self) {
+        let published = &self.fifo.published;
+        let word = published.load(Relaxed);
+        if word & PARKED != 0 {
+            // Besides us only senders write the word, and they do nothing but clear the same flag.
+            store_among_changes(published, word & !PARKED, Relaxed);
+        }
     }
 
     /// If the queue is empty, gives its memory back.
@@ -163,7 +182,10 @@ impl<T> FifoConsumer<'_, T> {
         fifo.head_block.store(ptr::null_mut(), Relaxed);
         let head = next_lap(head);
         fifo.head.store(head, Relaxed);
-        fifo.published.store(number(head), Release);
+        // Whoever trims the queue of a sleeping consumer leaves it asleep. If a sender has just woken it, it is woken twice.
+        let parked = fifo.published.load(Relaxed) & PARKED;
+        let published = publication(number(head)) | parked;
+        store_among_changes(&fifo.published, published, Release);
         // A fetch_add and not a store: flags may have changed. NOBLOCK is not set, so adding sets it.
         fifo.tail.fetch_add(ONE + NOBLOCK, SeqCst);
         // SAFETY: every slot below the tail that we stopped was written and read, and none above was or will be reserved.

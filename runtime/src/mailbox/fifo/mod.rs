@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `tail` | senders, consumer, closers | position and flags, see `position`; every change is a read-modify-write |
 //! | `tail_block` | whoever moves the tail from or to [`INSTALLING`], and senders under NOBLOCK from null | the block of the tail's lap |
-//! | `published` | the consumer | number of messages taken out, as far as senders know |
+//! | `published` | the consumer; senders clear PARKED | number of messages taken out, as far as senders know, and whether the consumer sleeps |
 //! | `head` | the consumer | position of the next message to take |
 //! | `head_block` | the consumer; when null, the sender of slot 0 | the block of the head's lap |
 //! | `spare` | anybody | a block, owned by the word |
@@ -39,9 +39,9 @@
 //! each block, and when it parks or pauses. Where `trim` skips the rest of a block it publishes the skip before the tail
 //! moves on, and a full queue is diagnosed only with the tail not at INSTALLING, so skipped slots never count as messages.
 //!
-//! **No lost wake-up.** A sender moves `tail`, then reads the parked flag. The consumer sets the parked flag, then reads
+//! **No lost wake-up.** A sender moves `tail`, then reads PARKED in `published`. The consumer sets PARKED, then reads
 //! `tail` (not the slot's ready mark: that comes later). All four are sequentially consistent, so one sees the other. A
-//! consumer that sees the tail ahead of an unready slot does not park.
+//! consumer that sees the tail ahead of an unready slot does not park. Whom to wake is the business of the `signal`.
 //!
 //! **No lost waiter.** A sender joins the line by setting WAITERS and then reading `published`; it stays only if that says full.
 //! Before it pauses the consumer writes `published`, then reads WAITERS in `tail`. All are sequentially consistent, so either
@@ -247,7 +247,7 @@ impl<T> Fifo<T> {
     #[cfg(test)]
     pub(super) fn hot_fields() -> (usize, usize) {
         (
-            std::mem::offset_of!(Self, signal) + 1,
+            std::mem::offset_of!(Self, capacity) + size_of::<u64>(),
             std::mem::offset_of!(Self, head),
         )
     }

@@ -1,4 +1,4 @@
-//! The tail word of the FIFO and the arithmetic of positions.
+//! The words of the FIFO and the arithmetic of positions.
 //!
 //! A *position* counts places: each lap has one place for each slot of a block and one more, [`INSTALLING`], at which the
 //! tail stands while the next block is put in. A *number* counts only slots. The tail word is the position of the next send
@@ -40,4 +40,17 @@ pub(super) const fn number(position: u64) -> u64 {
 /// The start of the lap after that of a position.
 pub(super) const fn next_lap(position: u64) -> u64 {
     (position | (LAP - 1)) + 1
+}
+
+/// In the published word: the consumer sleeps, or is about to look whether it may.
+pub(super) const PARKED: u64 = 1;
+
+/// The published word of an awake consumer that has taken out `count` messages.
+pub(super) const fn publication(count: u64) -> u64 {
+    count << 1
+}
+
+/// How many messages have been taken out, in a published word.
+pub(super) const fn taken_out(published: u64) -> u64 {
+    published >> 1
 }

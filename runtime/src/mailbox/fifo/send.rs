@@ -9,7 +9,9 @@ use super::super::sync::atomic::Ordering::*;
 use super::super::sync::{Backoff, dekker, lock};
 use super::super::wait::WaitKey;
 use super::block::{Block, SLOTS};
-use super::position::{CLOSED, INSTALLING, NOBLOCK, ONE, WAITERS, number, offset, position};
+use super::position::{
+    CLOSED, INSTALLING, NOBLOCK, ONE, PARKED, WAITERS, number, offset, position, taken_out,
+};
 use super::{Denied, Fifo};
 
 /// How a send gets in.
@@ -38,14 +40,14 @@ impl<T> Fifo<T> {
             Some(reserved) => unsafe { Block::write(reserved.block, reserved.first, value) },
             None => self.push(value, Entry::Ordinary)?,
         }
-        self.signal.notify();
+        self.notify();
         Ok(())
     }
 
     pub(in crate::mailbox) fn force_push(&self, value: T) -> Result<(), T> {
         self.push(value, Entry::Reserved)
             .map_err(|(_closed, value)| value)?;
-        self.signal.notify();
+        self.notify();
         Ok(())
     }
 
@@ -70,7 +72,7 @@ impl<T> Fifo<T> {
             }
         }
         if pushed > 0 {
-            self.signal.notify();
+            self.notify();
         }
         (pushed, denied)
     }
@@ -99,7 +101,7 @@ impl<T> Fifo<T> {
                 return Ok(Joined::Waiting(line.join(value, waker)));
             }
         }
-        self.signal.notify();
+        self.notify();
         Ok(Joined::Queued)
     }
 
@@ -124,6 +126,22 @@ impl<T> Fifo<T> {
         Some(value)
     }
 
+    /// After a message was pushed: wakes the consumer if it is parked.
+    #[inline]
+    fn notify(&self) {
+        dekker();
+        if self.published.load(SeqCst) & PARKED != 0 {
+            self.notify_parked();
+        }
+    }
+
+    #[cold]
+    fn notify_parked(&self) {
+        if self.published.fetch_and(!PARKED, SeqCst) & PARKED != 0 {
+            self.signal.wake();
+        }
+    }
+
     #[cold]
     fn push(&self, value: T, entry: Entry) -> Result<(), (Denied, T)> {
         match self.reserve(1, entry) {
@@ -145,7 +163,7 @@ impl<T> Fifo<T> {
         if tail & (CLOSED | WAITERS | NOBLOCK) != 0 || first + 1 >= SLOTS {
             return None;
         }
-        if number(position(tail)) >= self.published.load(SeqCst) + self.capacity {
+        if number(position(tail)) >= taken_out(self.published.load(SeqCst)) + self.capacity {
             return None;
         }
         let block = self.tail_block.load(Acquire);
@@ -186,7 +204,7 @@ impl<T> Fifo<T> {
             }
             let mut count = wanted.min(SLOTS - first);
             if !matches!(entry, Entry::Reserved) {
-                let limit = self.published.load(SeqCst) + self.capacity;
+                let limit = taken_out(self.published.load(SeqCst)) + self.capacity;
                 // If the tail is out of date this may be less than 0 or too much, and the swap will fail.
                 match limit.saturating_sub(number(position(tail))) {
                     0 => break Denied::Full,

@@ -65,8 +65,8 @@ fn consume(queue: &Queue<Counted>, mut each: impl FnMut(Counted), until: impl Fn
     let mut random = Random::new(7);
     block_on(poll_fn(|cx| {
         queue.signal().register(cx.waker());
-        queue.signal().unpark();
         let mut consumer = queue.consume().expect("no other consumer");
+        consumer.unpark();
         for _ in 0..128 {
             match consumer.pop() {
                 Some(message) => each(message),
