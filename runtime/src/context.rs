@@ -33,6 +33,14 @@ impl<A: Actor> Context<A> {
         }
     }
 
+    /// The message has been handled: tells its receipt, if it has one.
+    #[inline]
+    pub(crate) fn settle_message(&self) {
+        if let Some(context) = &self.message {
+            context.settle(true);
+        }
+    }
+
     /// The same surroundings for an actor that this one wraps, and passes the message to that it is handling.
     ///
     /// It says what is true during that message; the next one needs another.

@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     fmt,
     future::Future,
+    mem::ManuallyDrop,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -154,8 +155,8 @@ impl<M, I: Iterator<Item = M>> Iterator for Unsent<M, I> {
 #[must_use = "a full mailbox makes the sender wait: await it"]
 pub struct Tell<'a, M> {
     cell: &'a Cell<M>,
-    /// `None`: queued, or taken back.
-    stage: Option<Box<Stage<M>>>,
+    /// `None`: queued, or taken back. Dropped by hand, so that the drop of one that was queued is no more than a look.
+    stage: ManuallyDrop<Option<Box<Stage<M>>>>,
 }
 
 enum Stage<M> {
@@ -174,7 +175,10 @@ impl<'a, M: Send + 'static> Tell<'a, M> {
             Ok(()) => None,
             Err(rejected) => Some(Self::not_queued(cell, rejected)),
         };
-        Self { cell, stage }
+        Self {
+            cell,
+            stage: ManuallyDrop::new(stage),
+        }
     }
 
     #[cold]
@@ -215,12 +219,18 @@ impl<'a, M: Send + 'static> Tell<'a, M> {
             },
         };
         *stage = Stage::Waiting(key);
-        self.stage = Some(stage);
+        *self.stage = Some(stage);
         Poll::Pending
     }
 }
 
 impl<M> Tell<'_, M> {
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
+        drop(self.take_back());
+    }
+
     #[cold]
     #[inline(never)]
     fn take_back(&mut self) -> Option<M> {
@@ -251,7 +261,7 @@ impl<M> Drop for Tell<'_, M> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.stage.is_some() {
-            drop(self.take_back());
+            self.give_up();
         }
     }
 }

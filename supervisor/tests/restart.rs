@@ -5,7 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Log, Order, actor, faulty, next, puppet, settle, system};
-use treewarden_runtime::{AddressState, AskError, DeadLetterReason, ExitReason, TellError};
+use treewarden_runtime::{
+    Actor, AddressState, AskError, Context, DeadLetterReason, ExitReason, Failure, Mailbox,
+    Overflow, TellError,
+};
 use treewarden_supervisor::{
     Backoff, Child, GaveUp, Limit, QueueFate, Report, Restart, Supervisor, Tree,
 };
@@ -56,6 +59,51 @@ async fn rest_for_one_takes_those_after_it() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_without_cleanup() {
     check_strategy(Supervisor::one_for_one("app"), Order::Panic, "+b").await;
+}
+
+/// Its label is computed before its handler runs, by the user's code.
+struct Labelled(Log);
+
+impl Actor for Labelled {
+    type Msg = u32;
+    type Error = Failure;
+
+    fn label(msg: &u32) -> &'static str {
+        assert_ne!(*msg, 13, "an unlucky label");
+        "number"
+    }
+
+    async fn handle(&mut self, msg: u32, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.0.note(msg.to_string());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_label_panics_crashes_one_incarnation_and_is_not_seen_by_the_next() {
+    let log = Log::default();
+    for mailbox in [
+        Mailbox::bounded(10),
+        Mailbox::bounded(10).overflow(Overflow::DropOldest),
+    ] {
+        let made = log.clone();
+        let make = move |_| {
+            let log = made.clone();
+            async move {
+                log.note("+");
+                Ok(Labelled(log))
+            }
+        };
+        let child = Child::actor("labelled", make).mailbox(mailbox);
+        let tree = start(Supervisor::one_for_one("app").child(child)).await;
+        let labelled = tree.actor::<u32>("labelled").expect("its messages");
+        for number in [1, 13, 2] {
+            labelled.tell(number).await.expect("it has room");
+        }
+        settle().await;
+        assert_eq!(log.take(), "+ 1 + 2");
+        tree.shutdown().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,10 +209,12 @@ impl Core {
                 .compare_exchange(running, restarting, Ordering::SeqCst, Ordering::SeqCst);
     }
 
+    #[inline]
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation.load(Ordering::Relaxed).into()
     }
 
+    #[inline]
     pub(crate) fn handled(&self) -> u64 {
         self.handled.load(Ordering::Relaxed)
     }

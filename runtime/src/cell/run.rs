@@ -143,17 +143,6 @@ impl<'a, M: Send + 'static, W: Watch> Tenancy<'a, M, W> {
         .await
     }
 
-    /// The next message while there are orders: what was unstashed comes first.
-    #[cold]
-    #[inline(never)]
-    fn pop_on_orders(&mut self, orders: u32) -> Option<Envelope<M>> {
-        let replayed = match orders & order::REPLAY {
-            0 => None,
-            _ => self.cell.next_replayed(),
-        };
-        replayed.or_else(|| self.consumer.pop())
-    }
-
     /// Discards as many messages as there are now.
     fn discard_queue(&mut self, reason: DeadLetterReason) {
         self.cell.discard_stash(reason);
@@ -387,22 +376,22 @@ fn serve<'t, A: Actor, W: Watch>(
     tenancy: &'t mut Tenancy<'_, A::Msg, W>,
     instance: &'t mut Instance<A>,
 ) -> impl Future<Output = Result<ExitReason, Cut<A::Error>>> + Send + 't {
-    // The message is moved as a whole, so that this future keeps no room for it beside the handler's.
     async move {
         let mut slice = Slice::first(tenancy.messages_per_poll_max());
         loop {
-            let (next, message) = take_next(tenancy, &mut instance.cx);
-            match next {
+            match take_next(tenancy, &mut instance.cx) {
                 Next::Handle => {
-                    handle(tenancy, instance, message).await?;
-                    if let Some(context) = &instance.cx.message {
-                        context.settle(true);
-                    }
+                    handle(tenancy, instance).await?;
+                    instance.cx.settle_message();
+                }
+                // In a box, because it is rare, and whatever is awaited here is room in every actor.
+                Next::Replay => {
+                    Box::pin(replay(tenancy, instance)).await?;
+                    instance.cx.settle_message();
                 }
                 // Discarding takes time as well, so it counts.
-                Next::PassOver => drop(message),
+                Next::PassOver => {}
                 Next::Park => {
-                    drop(message);
                     Park::new(tenancy).await;
                     slice = slice.next();
                     continue;
@@ -430,98 +419,148 @@ enum Cut<E> {
 
 /// What to do next.
 enum Next {
+    /// The message that lies ready in the queue.
     Handle,
-    /// There was a message that is not to be handled.
+    /// What was unstashed.
+    Replay,
+    /// Nothing: there was a message that is not to be handled.
     PassOver,
     Park,
     End,
 }
 
-/// Orders first, then the queue. There is a message if, and only if, it is to be handled.
-#[inline]
+/// Orders first, then the queue.
+///
+/// A message is looked at where it lies, and moved once: from its slot into the future of its handler.
+#[inline(always)]
 fn take_next<A: Actor, W: Watch>(
     tenancy: &mut Tenancy<'_, A::Msg, W>,
     cx: &mut Context<A>,
-) -> (Next, Option<A::Msg>) {
+) -> Next {
     let cell = tenancy.cell;
     let orders = cell.core.orders();
-    let popped = if orders & (order::STOP | order::SHUTDOWN | order::REPLAY) == 0 {
-        tenancy.consumer.pop()
-    } else if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
-        return (Next::End, None);
-    } else {
-        tenancy.pop_on_orders(orders)
-    };
-    let Some(Envelope { message, context }) = popped else {
-        let is_drained = orders & order::DRAIN != 0 && cell.queue.is_empty();
-        return (if is_drained { Next::End } else { Next::Park }, None);
-    };
-    let message = match context {
-        context @ None => {
-            // Most messages have none. Then nothing is to be checked or stored, and no destructor to be called.
-            if cx.message.is_some() {
-                cx.message = None;
-                tenancy.inherited = None;
-            }
-            std::mem::forget(context);
-            message
-        }
-        Some(context) => match admit(tenancy, cx, message, context) {
-            Some(message) => message,
-            None => return (Next::PassOver, None),
-        },
-    };
-    cell.core.begin_handling();
-    cx.in_handler = Some(A::label(&message));
-    (Next::Handle, Some(message))
-}
-
-/// The message, if it is still to be handled; its context is put where the handler finds it.
-#[cold]
-fn admit<A: Actor, W: Watch>(
-    tenancy: &mut Tenancy<'_, A::Msg, W>,
-    cx: &mut Context<A>,
-    message: A::Msg,
-    context: Arc<MessageContext>,
-) -> Option<A::Msg> {
-    let cell = tenancy.cell;
-    match not_to_be_handled(&context, cell.core.incarnation()) {
-        None if context.slot.is_some() => {
-            // It has left the mailbox: the slot is free for the next one. Nothing else travels with it.
+    if orders & (order::STOP | order::SHUTDOWN | order::REPLAY) != 0
+        && let Some(next) = next_by_order(orders)
+    {
+        return next;
+    }
+    let Tenancy {
+        consumer,
+        inherited,
+        ..
+    } = tenancy;
+    let looked = consumer.look(|envelope| {
+        if envelope.context.is_some() {
+            admit(cell, cx, inherited, &mut envelope.context)?;
+        } else if cx.message.is_some() {
+            // Most messages have none, and nor had the one before: then nothing is to be stored.
             cx.message = None;
-            tenancy.inherited = None;
-            drop(context);
-            Some(message)
+            *inherited = None;
         }
-        None => {
-            tenancy.inherited = Some(context.clone());
-            cx.message = Some(context);
-            Some(message)
-        }
-        Some(reason) => {
-            let context = Some(context);
-            cell.discard(Envelope { message, context }, reason);
-            None
-        }
+        begin(cell, cx, &envelope.message);
+        Ok(())
+    });
+    match looked {
+        Some(Ok(())) => Next::Handle,
+        Some(Err(reason)) => tenancy.pass_over(reason),
+        None if orders & order::DRAIN != 0 && cell.queue.is_empty() => Next::End,
+        None => Next::Park,
     }
 }
 
-/// The handler's future, with its surroundings.
-#[inline]
+/// What the orders say; `None`: to go on.
+#[cold]
+fn next_by_order(orders: u32) -> Option<Next> {
+    if orders & (order::STOP | order::SHUTDOWN) != 0 && orders & order::DRAIN == 0 {
+        Some(Next::End)
+    } else if orders & order::REPLAY != 0 {
+        Some(Next::Replay)
+    } else {
+        None
+    }
+}
+
+/// Takes the context of a message that is still to be handled, and puts it where the handler finds it. Else: why it is not.
+#[cold]
+fn admit<A: Actor>(
+    cell: &Cell<A::Msg>,
+    cx: &mut Context<A>,
+    inherited: &mut Option<Arc<MessageContext>>,
+    context: &mut Option<Arc<MessageContext>>,
+) -> Result<(), DeadLetterReason> {
+    let incarnation = cell.core.incarnation();
+    if let Some(reason) = context
+        .as_ref()
+        .and_then(|context| not_to_be_handled(context, incarnation))
+    {
+        return Err(reason);
+    }
+    // If it has a slot, that is free for the next one from here on, and nothing else travels with it.
+    let context = context.take().filter(|context| context.slot.is_none());
+    inherited.clone_from(&context);
+    cx.message = context;
+    Ok(())
+}
+
+/// The handler of this message is next.
+#[inline(always)]
+fn begin<A: Actor>(cell: &Cell<A::Msg>, cx: &mut Context<A>, message: &A::Msg) {
+    cell.core.begin_handling();
+    cx.in_handler = Some(A::label(message));
+}
+
+/// The future of the handler of the message that was looked at, with its surroundings.
+#[inline(always)]
 fn handle<'t, A: Actor, W: Watch>(
     tenancy: &'t mut Tenancy<'_, A::Msg, W>,
     instance: &'t mut Instance<A>,
-    message: Option<A::Msg>,
 ) -> impl Future<Output = Result<(), Cut<A::Error>>> + Send + 't {
-    let message = message.expect("what is to be handled is there");
     tenancy.watch.begin(instance.cx.in_handler);
+    let Envelope { message, context } = tenancy
+        .consumer
+        .pop()
+        .expect("what was looked at is still there");
+    debug_assert!(context.is_none(), "a handler's context is in its `Context`");
+    // Spares the run loop a destructor.
+    std::mem::forget(context);
     Handling {
         handler: instance.actor.handle(message, &mut instance.cx),
         tenancy,
     }
 }
 
+/// Handles the next of the messages that were unstashed.
+async fn replay<A: Actor, W: Watch>(
+    tenancy: &mut Tenancy<'_, A::Msg, W>,
+    instance: &mut Instance<A>,
+) -> Result<(), Cut<A::Error>> {
+    let cell = tenancy.cell;
+    let Instance { actor, cx } = instance;
+    cx.message = None;
+    tenancy.inherited = None;
+    let Some(mut envelope) = cell.next_replayed() else {
+        return Ok(());
+    };
+    if let Err(reason) = admit(cell, cx, &mut tenancy.inherited, &mut envelope.context) {
+        cell.discard(envelope, reason);
+        return Ok(());
+    }
+    begin(cell, cx, &envelope.message);
+    tenancy.watch.begin(cx.in_handler);
+    let handler = actor.handle(envelope.message, cx);
+    Handling { handler, tenancy }.await
+}
+
 impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
+    /// Discards the message that was looked at.
+    #[cold]
+    fn pass_over(&mut self, reason: DeadLetterReason) -> Next {
+        if let Some(envelope) = self.consumer.pop() {
+            self.cell.discard(envelope, reason);
+        }
+        Next::PassOver
+    }
+
     fn ordered_exit(&self) -> ExitReason {
         if self.cell.core.orders() & order::SHUTDOWN != 0 {
             ExitReason::Shutdown

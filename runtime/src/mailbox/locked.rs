@@ -41,6 +41,8 @@ pub(super) struct Locked<T> {
     key_of: Option<KeyOf<T>>,
     reading: Reading<T>,
     state: Mutex<State<T>>,
+    /// A message that the consumer has looked at and not taken yet. The consumer's alone; the lock is for the compiler.
+    looked_at: Mutex<Option<T>>,
 }
 
 struct State<T> {
@@ -95,6 +97,7 @@ impl<T> Locked<T> {
             key_of,
             reading,
             state: Mutex::new(state),
+            looked_at: Mutex::new(None),
         }
     }
 
@@ -413,8 +416,20 @@ pub(super) struct LockedConsumer<'a, T> {
 
 // Never inlined: these lie beside the FIFO's in one `match`, which is on everybody's way.
 impl<T> LockedConsumer<'_, T> {
+    /// Lets `look` see the next message, which [`pop`](Self::pop) then gives; if `look` panics it is dropped.
+    #[inline(never)]
+    pub(super) fn look<R>(&mut self, look: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut value = self.pop()?;
+        let looked = look(&mut value);
+        *lock(&self.locked.looked_at) = Some(value);
+        Some(looked)
+    }
+
     #[inline(never)]
     pub(super) fn pop(&mut self) -> Option<T> {
+        if let Some(value) = lock(&self.locked.looked_at).take() {
+            return Some(value);
+        }
         let locked = self.locked;
         let now = locked.now();
         let (value, is_shed, wakers) = {

@@ -296,8 +296,19 @@ impl<'a, T> Consumer<'a, T> {
 }
 
 impl<T> Consumer<'_, T> {
+    /// Lets `look` see and change the next message, which stays for [`pop`](Self::pop); if `look` panics it is dropped.
+    /// `None`: as for `pop`.
+    #[inline(always)]
+    pub(crate) fn look<R>(&mut self, look: impl FnOnce(&mut T) -> R) -> Option<R> {
+        match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.look(look),
+            ConsumerKind::Locked(consumer) => consumer.look(look),
+            ConsumerKind::Vacant => None,
+        }
+    }
+
     /// The oldest message. `None`: nothing is queued (a sender in the middle of a push is waited for).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.pop(),

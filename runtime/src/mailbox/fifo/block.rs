@@ -101,6 +101,28 @@ impl<T> Block<T> {
         }
     }
 
+    /// Lets `look` see and change the message in a slot.
+    ///
+    /// # Safety
+    ///
+    /// As [`is_ready`](Block::is_ready), which returned `true` for this slot; the slot has not been read before.
+    #[inline(always)]
+    pub(super) unsafe fn look<R>(
+        block: NonNull<Self>,
+        index: usize,
+        look: impl FnOnce(&mut T) -> R,
+    ) -> R {
+        // SAFETY: as in `read`: initialized, visible, and nobody else's until it is read.
+        unsafe {
+            block
+                .as_ref()
+                .slots
+                .get_unchecked(index)
+                .value
+                .with_mut(|cell| look((*cell).assume_init_mut()))
+        }
+    }
+
     /// Moves the message out of a slot.
     ///
     /// # Safety

@@ -21,17 +21,44 @@ pub(in crate::mailbox) struct FifoConsumer<'a, T> {
 }
 
 impl<T> FifoConsumer<'_, T> {
+    /// The block of the head, whose slot is ready. `None`: the queue is empty.
+    #[inline(always)]
+    fn ready(&self, head: u64) -> Option<NonNull<Block<T>>> {
+        match NonNull::new(self.fifo.head_block.load(Acquire)) {
+            // SAFETY: we are the consumer, this is our block, and the head is never at INSTALLING.
+            Some(block) if unsafe { Block::is_ready(block, offset(head)) } => Some(block),
+            _ => self.await_ready(head),
+        }
+    }
+
+    /// Lets `look` see the oldest message, which stays where it is; if `look` panics it is dropped. `None`: the queue is empty.
+    #[inline(always)]
+    pub(in crate::mailbox) fn look<R>(&mut self, look: impl FnOnce(&mut T) -> R) -> Option<R> {
+        /// Takes the message out: whoever could not bear the sight of it is not to see it again.
+        struct Unwinding<'c, 'a, T>(&'c mut FifoConsumer<'a, T>);
+
+        impl<T> Drop for Unwinding<'_, '_, T> {
+            fn drop(&mut self) {
+                drop(self.0.pop());
+            }
+        }
+
+        let head = self.fifo.head.load(Relaxed);
+        let block = self.ready(head)?;
+        let unwinding = Unwinding(self);
+        // SAFETY: ready, and not read, because the head stands there.
+        let looked = unsafe { Block::look(block, offset(head), look) };
+        std::mem::forget(unwinding);
+        Some(looked)
+    }
+
     /// The oldest message. `None`: the queue is empty.
-    #[inline]
+    #[inline(always)]
     pub(in crate::mailbox) fn pop(&mut self) -> Option<T> {
         let fifo = self.fifo;
         let head = fifo.head.load(Relaxed);
         let index = offset(head);
-        let block = match NonNull::new(fifo.head_block.load(Acquire)) {
-            // SAFETY: we are the consumer, this is our block, and the head is never at INSTALLING.
-            Some(block) if unsafe { Block::is_ready(block, index) } => block,
-            _ => self.await_ready(head)?,
-        };
+        let block = self.ready(head)?;
         // SAFETY: ready, and read once, because the head moves on.
         let value = unsafe { Block::read(block, index) };
         if index + 1 < SLOTS {

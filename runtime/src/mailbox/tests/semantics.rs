@@ -1,6 +1,7 @@
 //! The semantics of every kind of queue, as a table.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::task::{Poll, Waker};
 
 use super::*;
@@ -46,6 +47,27 @@ fn messages_leave_in_the_order_in_which_they_came() {
         assert_eq!(queue.len(), 1000);
         assert_eq!(drain(&queue), (0..1000).collect::<Vec<_>>());
         assert_eq!(queue.len(), 0);
+    }
+}
+
+#[test]
+fn a_message_that_was_looked_at_is_the_next_to_leave_unless_the_sight_of_it_was_too_much() {
+    for queue in waiting_queues(100) {
+        fill(&queue, 0..100);
+        let mut consumer = queue.consume().expect("no other consumer");
+        for round in 0..50 {
+            let (first, second) = (2 * round, 2 * round + 1);
+            assert_eq!(consumer.look(|value| *value), Some(first));
+            assert_eq!(consumer.look(|value| *value), Some(first), "it stays");
+            assert_eq!(consumer.pop(), Some(first));
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                consumer.look(|value| panic_any(*value));
+            }));
+            let seen = panicked.expect_err("it panics").downcast::<u32>();
+            assert_eq!(*seen.expect("the value"), second);
+        }
+        assert_eq!(consumer.look(|value| *value), None);
+        assert_eq!(consumer.pop(), None);
     }
 }
 
