@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use treewarden_cluster::{
     Node, NodeConfig,
     groups::{GroupAskError, GroupRouteError, GroupRouter},
-    membership::Metadata,
+    membership::{CORDON, Metadata},
     node::{Key, Preset},
     remote::RemoteMessage,
 };
@@ -182,17 +182,28 @@ async fn messages_stay_in_the_zone_while_it_has_members_and_go_elsewhere_when_it
 }
 
 #[tokio::test]
-async fn who_is_unreachable_or_draining_gets_nothing_and_without_members_the_message_comes_back() {
+async fn who_is_unreachable_draining_or_cordoned_gets_nothing_and_without_members_the_message_comes_back()
+ {
     let (a, on_a) = start("a", "", &[]).await;
     let (b, _on_b) = start("b", "", &[&a]).await;
     let (c, _on_c) = start("c", "", &[&a, &b]).await;
     until(&a, 3).await;
     let router = a.groups().router::<Work>("workers", Routing::RoundRobin);
-    let mut drains = b.agent().metadata();
+    let metadata = b.agent().metadata();
+    let mut drains = metadata.clone();
     drains.health_percent = 0;
-    b.agent().set_metadata(drains).await.unwrap();
+    let mut is_cordoned = metadata.clone();
+    is_cordoned.values.insert(CORDON.into(), "new disk".into());
+    for takes_nothing in [drains, is_cordoned] {
+        b.agent().set_metadata(takes_nothing).await.unwrap();
+        until(&a, 2).await;
+        assert_eq!(who(&router, 30).await, ["a", "c"]);
+        b.agent().set_metadata(metadata.clone()).await.unwrap();
+        until(&a, 3).await;
+        assert_eq!(who(&router, 30).await, ["a", "b", "c"]);
+    }
+    b.agent().shutdown().await;
     until(&a, 2).await;
-    assert_eq!(who(&router, 30).await, ["a", "c"]);
     c.agent().shutdown().await;
     until(&a, 1).await;
     assert_eq!(who(&router, 30).await, ["a"]);

@@ -40,6 +40,18 @@ fn the_macro_writes_an_actor_that_does_the_same() {
     );
 }
 
+#[test]
+fn placed_actors_outlive_the_death_and_the_leave_of_their_nodes() {
+    let output = Run::start(env!("CARGO_BIN_EXE_placement_example"), [""; 0]).finish();
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "hello from a, hello from c\n\
+         a is gone: hello from b, hello from c\n\
+         c is drained, 0 left there: hello from b, hello from d\n"
+    );
+}
+
 /// One request to a web service; the whole answer.
 fn request(address: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;

@@ -194,7 +194,16 @@ async fn a_child_of_a_kind_is_started_on_another_node_supervised_there_monitored
     gone.await.unwrap();
     a.until("counter", |on| on.len() == 3).await;
 
-    // A node that drains takes nothing new.
+    // A node that is cordoned, or drains, takes nothing new, and its children go on.
+    assert_eq!(
+        placement::stop(&a.node, &there, "c4", LIMIT).await,
+        Ok(true)
+    );
+    placement::cordon(&b.node, "new disk").await.unwrap();
+    let cordoned = refusal(start(&a, &there, "counter", "c6").await);
+    assert_eq!(cordoned, Refusal::Cordoned);
+    placement::uncordon(&b.node).await.unwrap();
+    start(&a, &there, "counter", "c4").await.unwrap();
     assert_eq!(placement::drain(&b.node, Duration::ZERO).await, Ok(3));
     let draining = refusal(start(&a, &there, "counter", "c6").await);
     assert_eq!(draining, Refusal::Draining);

@@ -35,17 +35,28 @@ pub struct Found {
     pub address: Address,
     /// Whether its node can be reached at this moment. One that is unreachable may be back; one that is down is not found.
     pub is_reachable: bool,
-    /// Whether its node wants work: its [health](crate::membership::Metadata::health_percent) is not 0.
-    pub takes_work: bool,
+    /// Whether its node wants to be emptied.
+    pub is_draining: bool,
+    /// Whether its node is to get nothing new.
+    pub is_cordoned: bool,
     /// The failure domain of its node; empty when unknown.
     pub zone: String,
+}
+
+impl Found {
+    /// Whether it can be given work: its node can be reached, and neither drains nor is cordoned.
+    #[must_use]
+    pub fn takes_work(&self) -> bool {
+        self.is_reachable && !self.is_draining && !self.is_cordoned
+    }
 }
 
 /// What is believed of a node, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) is_reachable: bool,
-    pub(crate) takes_work: bool,
+    pub(crate) is_draining: bool,
+    pub(crate) is_cordoned: bool,
     pub(crate) zone: String,
 }
 
@@ -53,7 +64,8 @@ impl Standing {
     pub(crate) fn new(is_reachable: bool, metadata: &Metadata) -> Self {
         Self {
             is_reachable,
-            takes_work: metadata.health_percent > 0,
+            is_draining: metadata.is_draining(),
+            is_cordoned: metadata.is_cordoned(),
             zone: metadata.zone.clone(),
         }
     }

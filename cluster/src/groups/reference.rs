@@ -111,6 +111,16 @@ impl<M: RemoteMessage> ClusterRef<M> {
     }
 }
 
+impl<M: RemoteMessage> RemoteRef<M> {
+    /// This actor as something that takes a `T`, for any `T` that its messages are made from: told like a local one.
+    pub fn recipient<T: Send + 'static>(&self) -> Recipient<T>
+    where
+        M: From<T>,
+    {
+        Recipient::of(ClusterRef::Remote(self.clone()))
+    }
+}
+
 impl<M> Clone for ClusterRef<M> {
     fn clone(&self) -> Self {
         match self {

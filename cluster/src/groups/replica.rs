@@ -209,7 +209,8 @@ impl Replica {
                 target: target.to_owned(),
             },
             is_reachable: is_mine || standing.is_some_and(|standing| standing.is_reachable),
-            takes_work: standing.is_some_and(|standing| standing.takes_work),
+            is_draining: standing.is_some_and(|standing| standing.is_draining),
+            is_cordoned: standing.is_some_and(|standing| standing.is_cordoned),
             zone: standing
                 .map(|standing| standing.zone.clone())
                 .unwrap_or_default(),

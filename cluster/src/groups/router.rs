@@ -31,8 +31,8 @@ use crate::remote::{RemoteAskError, RemoteMessage, RemoteTellError};
 /// Passes messages on to one member of a group, to all, or to the one that a key belongs to. Made by
 /// [`ClusterGroups::router`]; cheap to clone, and clones are the same router.
 ///
-/// Nothing goes to members on nodes that are unreachable, or that want no work (their [health](crate::membership::Metadata::health_percent) is 0:
-/// they drain), nor to members of this node that are restarting or stopped. While its own zone has members that can take messages, messages without a key stay in
+/// Nothing goes to members on nodes that are unreachable, that [drain](crate::membership::Metadata::is_draining) or are
+/// [cordoned](crate::membership::Metadata::is_cordoned), nor to members of this node that are restarting or stopped. While its own zone has members that can take messages, messages without a key stay in
 /// the zone; when those have no room, or there are none, others get them. Messages with a key go by the key alone, so that all nodes
 /// send a key to the same member as long as they see the same members.
 ///
@@ -78,7 +78,7 @@ struct Worker<M> {
     address: Address,
     reference: ClusterRef<M>,
     identity: u64,
-    /// Its node can be reached and wants work.
+    /// Its node can be reached, and neither drains nor is cordoned.
     is_open: bool,
     /// It is in this node's zone.
     is_near: bool,
@@ -375,7 +375,7 @@ impl<M: RemoteMessage> GroupRouter<M> {
         Some(Worker {
             reference,
             identity: hash_of(&found.address),
-            is_open: found.is_reachable && found.takes_work,
+            is_open: found.takes_work(),
             is_near: !zone.is_empty() && found.zone == zone,
             measured: before.map_or_else(Arc::default, |worker| worker.measured.clone()),
             address: found.address,

@@ -25,6 +25,21 @@ pub struct Metadata {
     pub values: BTreeMap<String, String>,
 }
 
+/// The key among the [values](Metadata::values) of a member that says that it is cordoned. What stands there is a note for people.
+pub const CORDON: &str = "cordon";
+
+impl Metadata {
+    /// Whether the member wants to be emptied: its health is 0.
+    pub fn is_draining(&self) -> bool {
+        self.health_percent == 0
+    }
+
+    /// Whether the member goes on with what it has, and is to get nothing new: it has [`CORDON`] among its values.
+    pub fn is_cordoned(&self) -> bool {
+        self.values.contains_key(CORDON)
+    }
+}
+
 impl Default for Metadata {
     fn default() -> Self {
         Self {

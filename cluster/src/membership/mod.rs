@@ -36,5 +36,5 @@ pub use config::{Config, ConfigError, Lifeguard, PACKET_BYTES_MIN};
 pub use event::{Event, MemberInfo, Stats, Transmit};
 pub use identity::{BootUid, Identity, NAME_BYTES_MAX, NameError, NodeId, NodeName};
 pub use machine::{CommandError, Machine};
-pub use metadata::{Metadata, MetadataError, RECORD_BYTES_MAX, Record};
+pub use metadata::{CORDON, Metadata, MetadataError, RECORD_BYTES_MAX, Record};
 pub use rng::Rng;

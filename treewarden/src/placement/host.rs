@@ -68,6 +68,8 @@ pub enum Refusal {
     },
     /// The node drains: it takes nothing new.
     Draining,
+    /// The node is cordoned: it goes on with what it has, and takes nothing new.
+    Cordoned,
     /// A later term of office has given orders already.
     Outdated,
     /// It failed to start, or could not be entered in the directory.
@@ -94,6 +96,7 @@ impl fmt::Display for Refusal {
                 )
             }
             Self::Draining => f.write_str("the node drains and takes nothing new"),
+            Self::Cordoned => f.write_str("the node is cordoned and takes nothing new"),
             Self::Outdated => f.write_str("a later term of office has given orders there already"),
             Self::Failed { reason } => write!(f, "the child failed to start: {reason}"),
         }
@@ -204,8 +207,12 @@ impl Clerk {
                 address: address.clone(),
             });
         }
-        if node.agent().metadata().health_percent == 0 {
+        let metadata = node.agent().metadata();
+        if metadata.is_draining() {
             return Err(Refusal::Draining);
+        }
+        if metadata.is_cordoned() {
+            return Err(Refusal::Cordoned);
         }
         if let Some(children_max) = self.kinds.most()
             && self.children.len() >= children_max

@@ -7,14 +7,13 @@ use tokio::{task::JoinSet, time::Instant};
 use treewarden_cluster::{
     Node,
     groups::ClusterGroups,
-    membership::NodeId,
     singleton::{SingletonConfig, Term, Verdict},
 };
 use treewarden_runtime::Failure;
 use treewarden_supervisor::{Child, TaskContext};
 
 use super::{
-    host::{HOSTS, PLACED, Start},
+    host::{HOSTS, Start},
     kinds::encode,
     order::{order, stop},
     plan::{Command, Pace, Place, Planner, Site, Standing, Wanted},
@@ -183,10 +182,11 @@ fn sites(groups: &ClusterGroups) -> Vec<Site> {
     let hosts = groups.addresses(HOSTS).into_iter();
     hosts
         .map(|host| Site {
-            standing: match (host.is_reachable, host.takes_work) {
-                (false, _) => Standing::Unreachable,
-                (true, false) => Standing::Draining,
-                (true, true) => Standing::Open,
+            standing: match (host.is_reachable, host.is_draining, host.is_cordoned) {
+                (false, ..) => Standing::Unreachable,
+                (true, true, _) => Standing::Draining,
+                (true, false, true) => Standing::Cordoned,
+                (true, false, false) => Standing::Open,
             },
             node: host.address.node,
             zone: host.zone,
@@ -237,34 +237,4 @@ async fn carry_out(
             stopped.is_ok()
         }
     }
-}
-
-/// Empties this node before it leaves: says that it wants no more work (health 0), and waits until keepers have placed elsewhere what runs at its host. The
-/// count of what still runs here is 0 when that was possible within `limit`; otherwise it ends with the node, and is placed again
-/// when the node has left. Routers over groups pass this node over from now on.
-///
-/// # Errors
-///
-/// The node has ended.
-pub async fn drain(
-    node: &Node,
-    limit: Duration,
-) -> Result<usize, treewarden_cluster::agent::CallError> {
-    let mut metadata = node.agent().metadata();
-    metadata.health_percent = 0;
-    node.agent().set_metadata(metadata).await?;
-    let groups = node.groups();
-    let mut changes = groups.changes();
-    let me: NodeId = node.id();
-    let left = || {
-        let placed = groups.addresses(PLACED);
-        placed
-            .iter()
-            .filter(|found| found.address.node == me)
-            .count()
-    };
-    let emptied = async { while left() > 0 && changes.next().await.is_some() {} };
-    // Whether in time or not, what counts is what is left.
-    let _ = tokio::time::timeout(limit, emptied).await;
-    Ok(left())
 }

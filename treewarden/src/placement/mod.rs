@@ -9,7 +9,8 @@
 //! | `host` | [`host()`]: the child that runs it for others |
 //! | `order` | [`start()`] and [`stop`] on another node |
 //! | `plan` | where things run; pure |
-//! | `keeper` | [`keeper()`]: the shell around it, and [`drain`] |
+//! | `keeper` | [`keeper()`]: the shell around it |
+//! | `upkeep` | [`cordon`] and [`drain`] |
 //!
 //! ```no_run
 //! # use std::{sync::Arc, time::Duration};
@@ -39,9 +40,11 @@ mod order;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod upkeep;
 
 pub use host::{Refusal, host};
-pub use keeper::{Item, KeeperConfig, drain, keeper};
+pub use keeper::{Item, KeeperConfig, keeper};
 pub use kinds::Kinds;
 pub use order::{StartError, start, stop};
 pub use plan::{Command, Pace, Place, Planner, Site, Standing, Wanted};
+pub use upkeep::{cordon, drain, uncordon};
