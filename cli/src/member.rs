@@ -206,6 +206,9 @@ fn describe(event: &Event) -> Value {
             id,
         ),
         Event::MemberForgotten { id } => about(json!({"event": "forgotten"}), id),
+        Event::AnsweredByStreamAlone { id } => {
+            about(json!({"event": "answered_by_stream_alone"}), id)
+        }
         Event::Joined { via } => about(json!({"event": "found_cluster"}), via),
         Event::Refuted {
             incarnation,

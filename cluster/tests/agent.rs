@@ -4,15 +4,17 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use treewarden_cluster::agent::{
     Agent, AgentConfig, AgentError, AgentHandle, CallError, DatagramTransport, Events, Preset,
     ResolveFuture, Resolver, Security, Seed,
 };
-use treewarden_cluster::datagram::Key;
+use treewarden_cluster::datagram::{Key, NONCE_BYTES, opening};
 use treewarden_cluster::membership::{CommandError, DownReason, Event, Metadata, NodeName, State};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -443,4 +445,99 @@ async fn dropping_the_last_handle_ends_the_agent() {
     drop(a);
     while events.next().await.is_some() {}
     assert!(UdpSocket::bind(addr).await.is_ok(), "its port is free");
+}
+
+/// A socket whose datagrams something on the way begins to drop, in both directions.
+struct Muffled(UdpSocket, Arc<AtomicBool>);
+
+impl DatagramTransport for Muffled {
+    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.0.readable()
+    }
+
+    fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = self.0.try_recv_from(buffer)?;
+        match self.1.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => Ok(received),
+        }
+    }
+
+    fn try_send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match self.1.load(Ordering::SeqCst) {
+            true => Ok(datagram.len()),
+            false => self.0.try_send_to(datagram, to),
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_datagrams_are_dropped_is_probed_over_tcp_and_not_accused() {
+    let a = start(config("a", &[])).await;
+    let b = start(config("b", &[&a])).await;
+    let muffled = Arc::new(AtomicBool::new(false));
+    let socket = UdpSocket::bind(any_port()).await.unwrap();
+    let listener = TcpListener::bind(socket.local_addr().unwrap())
+        .await
+        .unwrap();
+    let transport = Muffled(socket, muffled.clone());
+    let c = Agent::start_on_both(transport, listener, config("c", &[&a])).unwrap();
+    let nodes = [&a, &b, &c];
+    until("all know each other", || {
+        nodes.iter().all(|node| alive(node) == 2)
+    })
+    .await;
+    let mut events = nodes.map(AgentHandle::subscribe);
+    muffled.store(true, Ordering::SeqCst);
+    for (node, events) in nodes.iter().zip(&mut events) {
+        for _ in 0..10 {
+            first(events, |event| match event {
+                Event::AnsweredByStreamAlone { .. } => Some(()),
+                Event::MemberUnreachable { id, .. } => panic!("{} lost {id}", node.id()),
+                _ => None,
+            })
+            .await;
+        }
+        assert!(node.stats().await.unwrap().membership.stream_answers >= 10);
+    }
+    // News reach it, too.
+    let metadata = Metadata {
+        zone: "z".into(),
+        ..Metadata::default()
+    };
+    a.set_metadata(metadata).await.unwrap();
+    until("c heard of it", || {
+        c.member("a")
+            .is_some_and(|row| row.record.metadata.zone == "z")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn strangers_are_not_spoken_with_over_tcp() {
+    let a = start(config("a", &[])).await;
+    for words in [
+        [&opening(true, &[1; NONCE_BYTES])[..], &[255; 64]].concat(), // a length that is out of bounds
+        [&opening(true, &[1; NONCE_BYTES])[..], &[48, 0], &[7; 48]].concat(), // no key
+        opening(false, &[1; NONCE_BYTES]).to_vec(),                   // in the clear
+        b"GET / HTTP/1.1\r\n\r\n\r\n\r\n".to_vec(),
+    ] {
+        let refused = a.stats().await.unwrap().streams_refused;
+        let mut stream = TcpStream::connect(a.addr()).await.unwrap();
+        stream.write_all(&words).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = stream.read_to_end(&mut answer);
+        let closed = tokio::time::timeout(LIMIT, closed).await;
+        assert!(closed.is_ok(), "it is closed");
+        assert!(answer.len() <= NONCE_BYTES, "{answer:?}");
+        until_counted("a refused conversation", &a, |stats| {
+            stats.streams_refused - refused
+        })
+        .await;
+    }
+    assert_eq!(a.stats().await.unwrap().membership.packets_received, 0);
 }

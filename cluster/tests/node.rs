@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use treewarden_cli::certs::Authority;
+use treewarden_cluster::datagram::{NONCE_BYTES, opening};
 use treewarden_cluster::transport::{Credentials, Identity};
 use treewarden_cluster::{
     Node, NodeConfig, NodeError,
@@ -286,4 +288,18 @@ async fn a_node_does_not_start_before_it_was_said_how_its_links_are_protected() 
     .unwrap();
     let refused = Node::start(&system, plain().credentials(credentials)).await;
     assert!(matches!(refused, Err(NodeError::WrongCredentials { .. })));
+}
+
+#[tokio::test]
+async fn membership_is_spoken_with_on_the_port_of_links() {
+    let node = start("a", &[]).await;
+    let mut stream = TcpStream::connect(node.local_addr()).await.unwrap();
+    stream
+        .write_all(&opening(true, &[1; NONCE_BYTES]))
+        .await
+        .unwrap();
+    let mut answer = [0; NONCE_BYTES];
+    soon(stream.read_exact(&mut answer)).await.unwrap();
+    assert_ne!(answer, [0; NONCE_BYTES]);
+    node.shutdown().await;
 }

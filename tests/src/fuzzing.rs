@@ -8,7 +8,9 @@ mod handshake;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use treewarden_cluster::datagram::{Courier, Key, Keyring, Opened};
+use treewarden_cluster::datagram::{
+    Courier, Key, Keyring, Line, NONCE_BYTES, OPENING_BYTES, Opened, opening, read_opening,
+};
 use treewarden_cluster::membership::wire::{Packet, PacketWriter};
 use treewarden_cluster::membership::{
     BootUid, Config, Identity, Machine, Metadata, NodeId, NodeName, Rng, State,
@@ -24,9 +26,10 @@ pub use handshake::handshake;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also that of the folder of their corpus.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("packet", packet),
     ("courier", courier),
+    ("line", line),
     ("frames", frames),
     ("handshake", handshake),
     ("machine", machine),
@@ -63,6 +66,69 @@ pub fn frames(data: &[u8]) {
             }
         }
         assert!(decoder.capacity() <= 4 * (stream.len() + FRAME_BYTES_MAX));
+    }
+}
+
+/// One end of a stream, to which the other end, or somebody who has no key, says anything. What is opened is what was sealed, each packet
+/// once and in its place.
+pub fn line(data: &[u8]) {
+    let mut choices = Choices(data);
+    let mut words = [0; OPENING_BYTES];
+    words.fill_with(|| choices.byte());
+    if let Ok(nonce) = read_opening(&words, true) {
+        assert_eq!(opening(true, &nonce), words);
+    }
+    let new_line = |is_caller| {
+        let keyring = Keyring::new(Key::from_bytes([1; 32]));
+        Line::new(
+            Some(keyring),
+            "c",
+            &[1; NONCE_BYTES],
+            &[2; NONCE_BYTES],
+            is_caller,
+        )
+    };
+    let (mut caller, mut answerer) = (new_line(true), new_line(false));
+    let mut said: u64 = 0;
+    for _ in 0..64 {
+        if choices.is_empty() {
+            break;
+        }
+        match choices.byte() % 4 {
+            0 => {
+                assert!(answerer.open(&choices.chunk()).is_err());
+                said += 1;
+                let _ = caller.seal(&[], [0; 24]); // its place is taken
+            }
+            1 => {
+                let packet = choices.chunk();
+                let mut sealed = caller.seal(&packet, [said as u8; 24]);
+                let at = usize::from(choices.byte());
+                let change = choices.byte();
+                let changed = change != 0 && at < sealed.len();
+                if changed {
+                    sealed[at] ^= change;
+                }
+                let opened = answerer.open(&sealed);
+                assert_eq!(opened.is_ok(), !changed);
+                assert!(opened.is_err() || opened == Ok(packet));
+                said += 1;
+            }
+            2 => {
+                let packet = choices.chunk();
+                let _ = caller.seal(&packet, [said as u8; 24]); // lost: whatever comes in its place is refused
+                assert!(answerer.open(&caller.seal(&packet, [9; 24])).is_err());
+                let _ = answerer.open(&[]);
+                said += 2;
+            }
+            _ => {
+                let sealed = caller.seal(&[3], [4; 24]);
+                assert_eq!(answerer.open(&sealed), Ok(vec![3]));
+                assert!(answerer.open(&sealed).is_err(), "said twice");
+                let _ = caller.seal(&[], [0; 24]);
+                said += 2;
+            }
+        }
     }
 }
 
@@ -204,8 +270,16 @@ pub fn machine(data: &[u8]) {
         match choices.byte() % 8 {
             // Packets are a header that can be read more often than chance would have it, and a tail of anything.
             0..=2 => {
-                let from = addr(choices.byte() % 8);
-                let _ = machine.handle_packet(now, from, &choices.chunk());
+                let way = choices.byte();
+                let from = addr(way % 8);
+                if way < 128 {
+                    let _ = machine.handle_packet(now, from, &choices.chunk());
+                } else if let Ok(said) = machine.handle_stream(now, from, &choices.chunk()) {
+                    for packet in said {
+                        assert!(packet.len() <= bytes_max, "a packet that is too long");
+                        Packet::decode(&packet).expect("what it says can be read");
+                    }
+                }
             }
             3 => now += Duration::from_millis(u64::from(choices.byte())),
             4 => now += Duration::from_secs(u64::from(choices.byte())),
@@ -232,6 +306,9 @@ pub fn machine(data: &[u8]) {
             machine.handle_timeout(now);
         }
         while machine.poll_event().is_some() {}
+        while let Some(call) = machine.poll_call() {
+            Packet::decode(&call.packet).expect("what it says can be read");
+        }
         while let Some(transmit) = machine.poll_transmit() {
             assert!(
                 transmit.bytes.len() <= bytes_max,

@@ -12,8 +12,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A cluster with the settings for one machine, in which everybody knows everybody.
 fn formed(nodes: usize, seed: u64) -> World {
+    formed_with(Config::local(), nodes, seed)
+}
+
+fn formed_with(membership: Config, nodes: usize, seed: u64) -> World {
     let config = WorldConfig {
-        membership: Config::local(),
+        membership,
         stable_after: SECOND,
         policy: keep_majority,
         nodes,
@@ -77,6 +81,65 @@ fn told(world: &World, since: Duration, select: impl Fn(&Event) -> bool) -> Vec<
 
 fn accused(event: &Event) -> bool {
     matches!(event, Event::MemberUnreachable { .. })
+}
+
+#[test]
+fn a_member_that_no_datagram_reaches_is_not_accused_and_stays_informed() {
+    for seed in 0..20 {
+        let mut world = formed(5, seed);
+        let blocked_at = world.now();
+        world.commit(Fault::BlockDatagrams(3));
+        run_for(&mut world, SECOND * 10);
+        world.commit(Fault::ChangeMetadata(1));
+        world.commit(Fault::ChangeMetadata(3));
+        run_for(&mut world, SECOND * 10);
+        let of = |node: usize, select: fn(&Event) -> bool| {
+            let told = told(&world, blocked_at, select);
+            told.iter().filter(|(by, _)| *by == node).count()
+        };
+        assert_eq!(
+            told(&world, blocked_at, accused),
+            [],
+            "seed {seed}\n{}",
+            world.trace
+        );
+        for node in 0..5 {
+            let noticed = of(node, |event| {
+                matches!(event, Event::AnsweredByStreamAlone { .. })
+            });
+            assert!(noticed > 0, "seed {seed}: n{node} did not tell");
+        }
+        assert_eq!(
+            differences(&world.processes),
+            Vec::<String>::new(),
+            "seed {seed}: news travel all the same"
+        );
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_is_found_when_streams_are_tried_too_and_without_them_a_blocked_one_is_accused()
+ {
+    for (fallback, accusations) in [(true, false), (false, true)] {
+        let mut config = Config::local();
+        config.stream_fallback = fallback;
+        let mut world = formed_with(config, 5, 0);
+        let blocked_at = world.now();
+        world.commit(Fault::BlockDatagrams(3));
+        run_for(&mut world, SECOND * 10);
+        let found = told(&world, blocked_at, accused);
+        assert_eq!(!found.is_empty(), accusations, "fallback {fallback}");
+        let killed_at = world.now();
+        world.commit(Fault::Crash(3));
+        world.commit(Fault::Crash(4));
+        run_for(&mut world, SECOND * 3);
+        let lost = told(
+            &world,
+            killed_at,
+            |event| matches!(event, Event::MemberUnreachable { id, .. } if id.name.as_str() == "n4"),
+        );
+        assert!(lost.len() >= 3, "fallback {fallback}: {lost:?}");
+    }
 }
 
 #[test]

@@ -54,10 +54,13 @@ impl fmt::Display for AgentError {
             Self::Settings(error) => error.fmt(f),
             Self::AddressInUse { addr } => write!(
                 f,
-                "the UDP address {addr} is in use; choose another port or stop the other program"
+                "the address {addr} is in use, for UDP or TCP; choose another port or stop the other program"
             ),
             Self::Bind { addr, source } => {
-                write!(f, "cannot open the UDP address {addr}: {source}")
+                write!(
+                    f,
+                    "cannot open the address {addr} for UDP and TCP: {source}"
+                )
             }
             Self::AdvertiseNeeded { bind } => {
                 write!(

@@ -39,6 +39,9 @@ pub struct AgentStats {
     pub send_errors: u64,
     /// Errors while receiving.
     pub receive_errors: u64,
+    /// Conversations over streams that ended with an error at this node's end: of a stranger, sealed with another key, cut off, or too many
+    /// at a time.
+    pub streams_refused: u64,
     /// Names among the seeds that could not be resolved, files of seeds that could not be read, and texts in them that are no seeds. Each
     /// look at them counts anew.
     pub seeds_failed: u64,

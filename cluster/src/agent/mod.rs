@@ -5,7 +5,9 @@
 //! commands. The task ends when the member has left, on [`AgentHandle::shutdown`], or when the last handle is dropped; in the last two
 //! cases the others find this node unreachable, as after a crash.
 //!
-//! What is not here: streams and remote references, and the decisions, which are those of [`membership`](crate::membership).
+//! Beside the socket it listens with TCP on the same port, so that others can speak with it when datagrams do not get through.
+//!
+//! What is not here: links and remote references, and the decisions, which are those of [`membership`](crate::membership).
 
 mod config;
 mod error;
@@ -13,15 +15,18 @@ mod handle;
 mod lease;
 mod run;
 mod seeds;
+mod streams;
 mod transport;
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{broadcast, mpsc};
 
 use lease::LeaseDesk;
+pub(crate) use streams::Incoming;
+use streams::Streams;
 
 use crate::datagram::{Courier, OVERHEAD_BYTES_MAX};
 use crate::membership::{BootUid, Identity, Machine, NodeId, NodeName};
@@ -34,6 +39,9 @@ pub use transport::DatagramTransport;
 
 /// Commands that wait for the task before callers have to.
 const COMMANDS_WAITING_MAX: usize = 64;
+
+/// How often a port that the system chose for datagrams may turn out to be taken for streams.
+const PORT_ATTEMPTS_MAX: usize = 16;
 
 /// Starts membership agents.
 #[derive(Debug)]
@@ -49,19 +57,36 @@ impl Agent {
     ///
     /// [`Event::Joined`]: crate::membership::Event::Joined
     pub async fn start(config: AgentConfig) -> Result<AgentHandle, AgentError> {
-        let bind = config.bind;
-        let socket = UdpSocket::bind(bind)
-            .await
-            .map_err(|source| AgentError::from_bind(bind, source))?;
-        Self::start_on(socket, config)
+        let (socket, listener) = bind(config.bind).await?;
+        Self::start_with(socket, Incoming::Listener(listener), config)
     }
 
-    /// The same on a transport that is open already, for example one that a test can disturb.
+    /// The same on a transport that is open already, for example one that a test can disturb. It can then not be called over streams.
     ///
     /// # Errors
     /// [`AgentError`]; nothing is left running.
     pub fn start_on<T: DatagramTransport>(
         transport: T,
+        config: AgentConfig,
+    ) -> Result<AgentHandle, AgentError> {
+        Self::start_with(transport, Incoming::None, config)
+    }
+
+    /// The same, and callable over streams: `listener` has to be where others look for it, at the transport's address.
+    ///
+    /// # Errors
+    /// [`AgentError`]; nothing is left running.
+    pub fn start_on_both<T: DatagramTransport>(
+        transport: T,
+        listener: TcpListener,
+        config: AgentConfig,
+    ) -> Result<AgentHandle, AgentError> {
+        Self::start_with(transport, Incoming::Listener(listener), config)
+    }
+
+    pub(crate) fn start_with<T: DatagramTransport>(
+        transport: T,
+        incoming: Incoming,
         config: AgentConfig,
     ) -> Result<AgentHandle, AgentError> {
         let name = NodeName::new(&config.node).map_err(AgentError::Name)?;
@@ -128,7 +153,14 @@ impl Agent {
                 commands.downgrade(),
             ));
         }
+        let streams = Streams::start(
+            incoming,
+            &config.cluster,
+            machine.config().packet_bytes_max,
+            commands.downgrade(),
+        );
         let conduct = run::Conduct {
+            streams,
             rejoin: config.rejoin,
             lease: LeaseDesk {
                 lease: config.lease,
@@ -148,6 +180,30 @@ impl Agent {
         );
         tokio::spawn(shell.run(inbox));
         Ok(handle)
+    }
+}
+
+/// One port for datagrams and streams.
+async fn bind(addr: SocketAddr) -> Result<(UdpSocket, TcpListener), AgentError> {
+    let attempts_max = if addr.port() == 0 {
+        PORT_ATTEMPTS_MAX
+    } else {
+        1
+    };
+    let mut attempt = 1;
+    loop {
+        let from_bind = |source| AgentError::from_bind(addr, source);
+        let socket = UdpSocket::bind(addr).await.map_err(from_bind)?;
+        let both = socket.local_addr().map_err(from_bind)?;
+        match TcpListener::bind(both).await {
+            Ok(listener) => return Ok((socket, listener)),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse && attempt < attempts_max =>
+            {
+                attempt += 1;
+            }
+            Err(source) => return Err(from_bind(source)),
+        }
     }
 }
 

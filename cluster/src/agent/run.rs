@@ -13,6 +13,7 @@ use super::fresh_boot;
 use super::handle::{AgentStats, SharedView, lock};
 use super::lease::LeaseDesk;
 use super::seeds::Found;
+use super::streams::Streams;
 use super::transport::DatagramTransport;
 use crate::datagram::{Courier, Key, KeyError, Keyring, Opened};
 use crate::membership::{DownReason, Event, Machine, Metadata, NodeName};
@@ -42,6 +43,10 @@ pub(super) enum Command {
     Stats(oneshot::Sender<AgentStats>),
     Seeds(Found),
     Lease(u64, LeaseAnswer),
+    /// Packets that came by a stream, and what to say to them.
+    Heard(SocketAddr, Vec<Vec<u8>>, oneshot::Sender<Vec<Vec<u8>>>),
+    /// The keys, for a conversation.
+    Keyring(oneshot::Sender<Option<Keyring>>),
 }
 
 /// tokio's monotonic time as the machine's: since the start.
@@ -66,6 +71,7 @@ impl Clock {
 pub(super) struct Conduct {
     pub(super) rejoin: Rejoin,
     pub(super) lease: LeaseDesk,
+    pub(super) streams: Streams,
 }
 
 pub(super) struct Shell<T> {
@@ -132,9 +138,11 @@ impl<T: DatagramTransport> Shell<T> {
             }
             self.run_timers();
         }
-        // The socket is closed before anybody is told, so that its address can be used again.
+        // The sockets are closed before anybody is told, so that its address can be used again.
         let leaving = std::mem::take(&mut self.leaving);
-        drop(self);
+        drop(self.transport);
+        self.conduct.streams.end().await;
+        drop(commands);
         for waiting in leaving {
             let _ = waiting.send(Ok(()));
         }
@@ -194,6 +202,12 @@ impl<T: DatagramTransport> Shell<T> {
         }
     }
 
+    fn keyring(&self) -> Option<Keyring> {
+        self.courier
+            .as_ref()
+            .map(|courier| courier.keyring().clone())
+    }
+
     fn flush(&mut self) {
         self.flush_transmits();
         while let Some(event) = self.machine.poll_event() {
@@ -209,6 +223,10 @@ impl<T: DatagramTransport> Shell<T> {
                 None => transmit.bytes,
             };
             self.send(transmit.to, &datagram);
+        }
+        while let Some(call) = self.machine.poll_call() {
+            let keyring = self.keyring();
+            self.conduct.streams.call(call, keyring);
         }
     }
 
@@ -242,6 +260,9 @@ impl<T: DatagramTransport> Shell<T> {
                     ?reason,
                     "the partition policy leaves the unreachable to an operator"
                 )
+            }
+            Event::AnsweredByStreamAlone { id } => {
+                tracing::warn!(member = %id, "it answers over TCP and not over UDP: something between here and there drops datagrams");
             }
             Event::Joined { .. } | Event::Refuted { .. } | Event::Paused { .. } => {}
         }
@@ -313,10 +334,19 @@ impl<T: DatagramTransport> Shell<T> {
                 let _ = answer.send(AgentStats {
                     membership: self.machine.stats(),
                     refusals,
+                    streams_refused: self.conduct.streams.refused(),
                     ..self.stats
                 });
             }
             Command::Lease(number, answer) => self.machine.handle_lease(now, number, answer),
+            Command::Heard(from, packets, answer) => {
+                // What it does not understand it counts by itself.
+                let said = packets
+                    .iter()
+                    .filter_map(|packet| self.machine.handle_stream(now, from, packet).ok());
+                let _ = answer.send(said.flatten().collect());
+            }
+            Command::Keyring(answer) => drop(answer.send(self.keyring())),
             Command::Seeds(found) => {
                 self.stats.seeds_failed += found.failed;
                 let _ = self.machine.join(now, &found.addrs); // refused while it is down; the addresses are kept

@@ -140,6 +140,11 @@ impl Courier {
         }
     }
 
+    /// The keys.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// The keys, to be rotated.
     pub fn keyring_mut(&mut self) -> &mut Keyring {
         &mut self.keyring

@@ -20,13 +20,17 @@
 //! A -> B  payload ...                  once B has answered with a payload of its own, without the cookie
 //! ```
 //!
+//! Where no datagram gets through, members speak over streams ([`Line`]), under the same keys.
+//!
 //! What is not here: identity. The group's key proves membership alone; a member can speak in the name of another one.
 
 mod courier;
 mod keyring;
+mod line;
 mod seal;
 mod window;
 
 pub use courier::{Courier, Entropy, Opened, Refusal, Refusals};
 pub use keyring::{Key, KeyError, Keyring};
+pub use line::{GREETING, Line, NONCE_BYTES, OPENING_BYTES, SEAL_BYTES, opening, read_opening};
 pub use seal::OVERHEAD_BYTES_MAX;

@@ -43,6 +43,8 @@ pub struct Config {
     pub probe_timeout: Duration,
     /// How many members are asked to probe indirectly.
     pub indirect_probes: usize,
+    /// Whether a probe that nobody answers is repeated over a stream, beside the indirect ones.
+    pub stream_fallback: bool,
     /// Least time between two rounds of gossip.
     pub gossip_interval: Duration,
     /// How many members each round is sent to.
@@ -100,6 +102,7 @@ impl Config {
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             indirect_probes: 3,
+            stream_fallback: true,
             gossip_interval: Duration::from_millis(200),
             gossip_fanout: 3,
             retransmit_factor: 4,

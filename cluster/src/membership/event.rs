@@ -18,6 +18,18 @@ pub struct Transmit {
     pub bytes: Vec<u8>,
 }
 
+/// A conversation to begin over a stream: connect, say the packet, hand to [`handle_stream`](super::Machine::handle_stream) whatever is
+/// answered, and say what that returns. Not to be reached is no error: the datagrams' fate then decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamCall {
+    /// Where to: the member's stream address, or the address of its datagrams if it has told none.
+    pub to: SocketAddr,
+    /// What to say first; at most [`packet_bytes_max`](super::Config::packet_bytes_max) bytes.
+    pub packet: Vec<u8>,
+    /// An answer that comes later than this no longer helps.
+    pub within: Duration,
+}
+
 /// A row of the table, for readers.
 #[derive(Clone, Debug)]
 pub struct MemberInfo {
@@ -47,6 +59,12 @@ pub enum Event {
         id: NodeId,
         /// By whom.
         accuser: NodeName,
+    },
+    /// A probed member answered by a stream and by nothing else: datagrams between here and there do not get through, which somebody
+    /// should look at. It is not accused.
+    AnsweredByStreamAlone {
+        /// Who.
+        id: NodeId,
     },
     /// The suspicion was refuted before it ended.
     SuspicionRefuted {
@@ -141,6 +159,10 @@ pub struct Stats {
     pub packets_refused: u64,
     /// Probes that had no answer by their end.
     pub probes_failed: u64,
+    /// Conversations over streams that this member asked for, because a datagram was not answered.
+    pub stream_calls: u64,
+    /// Probes that were answered by a stream alone: datagrams do not get through.
+    pub stream_answers: u64,
     /// Accusations of this member that it refuted.
     pub refutations: u64,
     /// Exchanges of anti-entropy begun here.

@@ -8,7 +8,8 @@
 //!
 //! 1. [`Machine::handle_packet`] for every datagram that has arrived, then [`Machine::handle_timeout`] if
 //!    [`Machine::poll_timeout`] is due. After a pause of the process, packets come first: what waits in the socket may refute a suspicion.
-//! 2. [`Machine::poll_transmit`] until it is empty, and sends.
+//! 2. [`Machine::poll_transmit`] until it is empty, and sends; [`Machine::poll_call`], and begins conversations over streams if it has
+//!    any. What comes by them goes to [`Machine::handle_stream`].
 //! 3. [`Machine::poll_event`] until it is empty, and tells the application.
 //! 4. [`Machine::poll_timeout`], and waits for that time or the next datagram.
 //!
@@ -33,7 +34,7 @@ pub mod wire;
 
 pub use claim::{Claim, DownReason, INCARNATION_MAX, State, Update};
 pub use config::{Config, ConfigError, Lifeguard, PACKET_BYTES_MIN};
-pub use event::{Event, MemberInfo, Stats, Transmit};
+pub use event::{Event, MemberInfo, Stats, StreamCall, Transmit};
 pub use identity::{BootUid, Identity, NAME_BYTES_MAX, NameError, NodeId, NodeName};
 pub use machine::{CommandError, Machine};
 pub use metadata::{CORDON, Metadata, MetadataError, RECORD_BYTES_MAX, Record};

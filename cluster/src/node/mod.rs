@@ -1,6 +1,6 @@
 //! [`Node`]: membership and links joined. What an application starts.
 //!
-//! A node listens on one port: UDP for gossip, TCP for links. Its TCP address travels with its metadata, so that whoever
+//! A node listens on one port: UDP for gossip, TCP for links and for gossip that UDP does not carry. Its TCP address travels with its metadata, so that whoever
 //! knows the member can dial it. What membership finds out is told to the links:
 //!
 //! | membership | links |
@@ -30,13 +30,13 @@ use std::{
 
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::watch,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use treewarden_runtime::{ActorRef, Inspect, NodeSnapshot, Root, RootAttachment, System};
 
 use crate::{
-    agent::{Agent, AgentHandle, CallError, Events},
+    agent::{Agent, AgentHandle, CallError, Events, Incoming},
     datagram::Keyring,
     groups::{self, Clerk, ClusterGroups, Hall, Replica},
     membership::{Event, MemberInfo, Metadata, NodeId, State},
@@ -45,7 +45,7 @@ use crate::{
         RemoteMessage, RemoteRef,
     },
     singleton::{Desk, Duty, SingletonConfig},
-    transport::{Tcp, Tls},
+    transport::{SharedPort, Tcp, Tls},
 };
 
 pub use crate::{
@@ -56,6 +56,9 @@ pub use config::{LinkSecurity, NodeConfig, NodeError, Protocol};
 
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.
 const PORT_ATTEMPTS_MAX: usize = 16;
+
+/// Conversations of membership that wait to be answered; more are closed.
+const CONVERSATIONS_WAITING_MAX: usize = 16;
 
 /// Longest time that the work of singletons may take to stop before a leave.
 const HAND_OVER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -144,7 +147,10 @@ impl Node {
         let cluster = config.cluster.clone();
         let key = keyring.sealing().clone();
         let agent_config = config.into_agent(key, keyring.clone(), metadata);
-        let agent = Agent::start_on(socket, agent_config).map_err(NodeError::Agent)?;
+        let (hand_on, handed) = mpsc::channel(CONVERSATIONS_WAITING_MAX);
+        let agent = Agent::start_with(socket, Incoming::Handed(handed), agent_config)
+            .map_err(NodeError::Agent)?;
+        let port = SharedPort(hand_on);
         let events = agent.subscribe();
 
         let identity = LinkIdentity {
@@ -158,13 +164,14 @@ impl Node {
         });
         let started = match security {
             LinkSecurity::Tls(credentials) => Links::start(
-                Tls::new(listener, credentials),
+                Tls::new(listener, credentials).on_shared_port(port),
                 identity,
                 link_config,
                 directory,
             ),
             LinkSecurity::PlaintextOnLoopback => {
-                Links::start(Tcp::new(listener), identity, link_config, directory)
+                let transport = Tcp::new(listener).on_shared_port(port);
+                Links::start(transport, identity, link_config, directory)
             }
         };
         let links = match started {

@@ -6,6 +6,7 @@
 //! | `tcp` | TCP in the clear, for loopback |
 //! | `tls` | TCP under mutual TLS |
 //! | `credentials` | certificates and keys: read from files, checked, turned into settings of TLS |
+//! | `shared` | a port that links share with conversations of membership |
 //! | `identity` | which node a certificate speaks for |
 //!
 //! A transport moves bytes and says for whom the other end's certificate speaks. Who may link with whom, and whether the other end has the
@@ -16,6 +17,7 @@
 
 mod credentials;
 mod identity;
+mod shared;
 mod tcp;
 mod tls;
 
@@ -25,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use credentials::{Credentials, CredentialsError, Part};
 pub use identity::{Identity, IdentityError};
+pub(crate) use shared::SharedPort;
 pub use tcp::Tcp;
 pub use tls::Tls;
 pub(crate) use tls::{Blame, blames};

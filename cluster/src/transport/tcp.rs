@@ -4,19 +4,30 @@ use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Arriving, BINDING_BYTES, Boxed, Connection, Transport};
+use super::{Arriving, BINDING_BYTES, Boxed, Connection, SharedPort, Transport};
 
 /// Plain TCP, between processes of one machine.
 #[derive(Debug)]
 pub struct Tcp {
     listener: TcpListener,
+    shared: Option<SharedPort>,
 }
 
 impl Tcp {
     /// Takes connections on `listener`, and dials addresses of loopback alone.
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener }
+        Self {
+            listener,
+            shared: None,
+        }
+    }
+
+    pub(crate) fn on_shared_port(self, port: SharedPort) -> Self {
+        Self {
+            shared: Some(port),
+            ..self
+        }
     }
 }
 
@@ -38,7 +49,8 @@ impl Transport for Tcp {
     fn accept(&self) -> Boxed<'_, io::Result<Box<dyn Arriving>>> {
         Box::pin(async move {
             let (stream, _) = self.listener.accept().await?;
-            Ok(Box::new(Plain(stream)) as Box<dyn Arriving>)
+            let shared = self.shared.clone();
+            Ok(Box::new(Plain { stream, shared }) as Box<dyn Arriving>)
         })
     }
 
@@ -47,16 +59,24 @@ impl Transport for Tcp {
     }
 }
 
-struct Plain(TcpStream);
+struct Plain {
+    stream: TcpStream,
+    shared: Option<SharedPort>,
+}
 
 impl Arriving for Plain {
     fn establish(self: Box<Self>) -> Boxed<'static, io::Result<Connection>> {
-        Box::pin(std::future::ready(connection(self.0)))
+        Box::pin(async move {
+            match self.shared {
+                Some(port) => connection(port.sort(self.stream).await?),
+                None => connection(self.stream),
+            }
+        })
     }
 
     fn turn_away(self: Box<Self>, goodbye: &[u8]) {
         // A fresh connection has room for so little; if it has not, the caller sees it closed.
-        let _ = self.0.try_write(goodbye);
+        let _ = self.stream.try_write(goodbye);
     }
 }
 

@@ -21,7 +21,7 @@ use tokio_rustls::{
 };
 
 use super::{
-    Arriving, BINDING_BYTES, Boxed, Connection, Transport,
+    Arriving, BINDING_BYTES, Boxed, Connection, SharedPort, Transport,
     credentials::Credentials,
     identity::{Identity, IdentityError},
 };
@@ -37,6 +37,7 @@ const SERVER_NAME: &str = "node.treewarden.invalid";
 pub struct Tls {
     listener: TcpListener,
     credentials: Credentials,
+    shared: Option<SharedPort>,
 }
 
 impl Tls {
@@ -46,6 +47,14 @@ impl Tls {
         Self {
             listener,
             credentials,
+            shared: None,
+        }
+    }
+
+    pub(crate) fn on_shared_port(self, port: SharedPort) -> Self {
+        Self {
+            shared: Some(port),
+            ..self
         }
     }
 }
@@ -66,7 +75,12 @@ impl Transport for Tls {
         Box::pin(async move {
             let (stream, _) = self.listener.accept().await?;
             let acceptor = TlsAcceptor::from(self.credentials.server.clone());
-            Ok(Box::new(Unproven { stream, acceptor }) as Box<dyn Arriving>)
+            let shared = self.shared.clone();
+            Ok(Box::new(Unproven {
+                stream,
+                acceptor,
+                shared,
+            }) as Box<dyn Arriving>)
         })
     }
 
@@ -79,13 +93,18 @@ impl Transport for Tls {
 struct Unproven {
     stream: TcpStream,
     acceptor: TlsAcceptor,
+    shared: Option<SharedPort>,
 }
 
 impl Arriving for Unproven {
     fn establish(self: Box<Self>) -> Boxed<'static, io::Result<Connection>> {
         Box::pin(async move {
             self.stream.set_nodelay(true)?;
-            connection(TlsStream::Server(self.acceptor.accept(self.stream).await?))
+            let stream = match self.shared {
+                Some(port) => port.sort(self.stream).await?,
+                None => self.stream,
+            };
+            connection(TlsStream::Server(self.acceptor.accept(stream).await?))
         })
     }
 

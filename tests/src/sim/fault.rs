@@ -28,6 +28,8 @@ pub enum Fault {
     DownByOperator(usize, usize),
     /// The node changes its metadata.
     ChangeMetadata(usize),
+    /// Datagrams to and from the node are dropped; streams pass.
+    BlockDatagrams(usize),
     /// Links are cut, each in one direction.
     Cut(Vec<(usize, usize)>),
     /// One link gets a loss of its own.
@@ -79,6 +81,9 @@ impl fmt::Display for Fault {
                 write!(f, "an operator at n{by} declares n{node} down")
             }
             Self::ChangeMetadata(node) => write!(f, "n{node} changes its metadata"),
+            Self::BlockDatagrams(node) => {
+                write!(f, "datagrams of n{node} are blocked, streams pass")
+            }
             Self::Cut(links) => write!(f, "links are cut: {links:?}"),
             Self::LinkLoss((from, to), loss) => write!(
                 f,

@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod network;
 pub mod process;
 pub mod scenario;
+mod streams;
 pub mod trace;
 pub mod truth;
 pub mod world;

@@ -91,7 +91,7 @@ impl Scenario {
         // Fewer than half may go for good: a keep-majority cluster that lost more stays down, as it should.
         let may_go =
             node != 0 && (self.gone.len() + 1) * 2 < self.nodes && !self.gone.contains(&node);
-        match rng.below(16) {
+        match rng.below(17) {
             0 | 1 if may_go => {
                 self.gone.push(node);
                 self.faults.push((at, Fault::Crash(node)));
@@ -130,6 +130,9 @@ impl Scenario {
             ]),
             13 => self.faults.push((at, Fault::Duplicate(rng.unit() * 0.5))),
             14 => self.flip_flop(at, until, (node, other)),
+            15 => self
+                .faults
+                .extend([(at, Fault::BlockDatagrams(node)), (until, Fault::Heal)]),
             _ if rng.chance(0.3) => self.faults.push((at, Fault::DownByOperator(node, other))),
             _ => self.faults.push((at, Fault::ChangeMetadata(node))),
         }

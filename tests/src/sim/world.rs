@@ -9,7 +9,7 @@ use std::time::Duration;
 use treewarden_cluster::membership::wire::Packet;
 use treewarden_cluster::membership::{
     BootUid, Config, DownReason, Event, Identity, Machine, Metadata, NodeId, NodeName, Rng, State,
-    Transmit,
+    StreamCall, Transmit,
 };
 use treewarden_cluster::partition::{KeepMajority, OfTwo, PartitionPolicy};
 
@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::invariants::{self, Invariant, Step};
 use super::network::Network;
 use super::process::{Condition, Process};
+use super::streams::Words;
 use super::trace::{Entry, Trace};
 use super::truth::Truth;
 
@@ -71,7 +72,7 @@ impl fmt::Display for Broken {
 }
 
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     Deliver {
         node: usize,
         from: SocketAddr,
@@ -82,6 +83,7 @@ enum Happening {
         node: usize,
         generation: u64,
     },
+    Converse(Words),
     Fault(Fault),
 }
 
@@ -210,6 +212,7 @@ impl World {
                     was_delayed,
                 } => self.deliver(node, from, bytes, was_delayed),
                 Happening::Wake { node, generation } => self.wake(node, generation),
+                Happening::Converse(words) => self.converse(words),
                 Happening::Fault(fault) => self.commit(fault),
             }
             if let Some(broken) = self.broken.take() {
@@ -272,6 +275,7 @@ impl World {
                     );
                 });
             }
+            Fault::BlockDatagrams(node) => self.network.block_datagrams(node),
             Fault::Cut(links) => self.network.cut(links),
             Fault::LinkLoss(link, loss) => self.network.set_link_loss(link, loss),
             Fault::Mend(link) => self.network.mend(link),
@@ -428,7 +432,7 @@ impl World {
     }
 
     /// Lets a machine do something, and carries out and checks what follows.
-    fn step(
+    pub(super) fn step(
         &mut self,
         node: usize,
         received: Option<&Packet>,
@@ -446,6 +450,7 @@ impl World {
         act(machine, now);
         self.steps += 1;
         let sent: Vec<Transmit> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+        let calls: Vec<StreamCall> = std::iter::from_fn(|| machine.poll_call()).collect();
         let events: Vec<Event> = std::iter::from_fn(|| machine.poll_event()).collect();
         self.truth.note(machine, &events);
         if self.config.check_every != 0
@@ -478,6 +483,9 @@ impl World {
         self.note_two_majorities(node, &events);
         for transmit in sent {
             self.send(node, transmit);
+        }
+        for call in calls {
+            self.begin_conversation(node, call);
         }
         for event in events {
             self.react(node, event);
@@ -513,15 +521,23 @@ impl World {
         self.two_majorities.extend(both);
     }
 
-    fn send(&mut self, node: usize, transmit: Transmit) {
+    pub(super) fn note_bytes(&mut self, bytes: &[u8]) {
         self.packets += 1;
-        self.bytes += transmit.bytes.len() as u64;
-        for chunk in transmit.bytes.chunks(8) {
+        self.bytes += bytes.len() as u64;
+        for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             self.fingerprint = (self.fingerprint.rotate_left(5) ^ u64::from_le_bytes(word))
                 .wrapping_mul(0x517c_c1b7_2722_0a95);
         }
+    }
+
+    pub(super) fn draw_stream_delay(&mut self, from: usize, to: usize) -> Option<Duration> {
+        self.network.carry_reliably(from, to, &mut self.rng)
+    }
+
+    fn send(&mut self, node: usize, transmit: Transmit) {
+        self.note_bytes(&transmit.bytes);
         if self.processes[node].condition == Condition::Blocked {
             self.processes[node]
                 .outbox
@@ -583,7 +599,7 @@ impl World {
         }
     }
 
-    fn push(&mut self, at: Duration, happening: Happening) {
+    pub(super) fn push(&mut self, at: Duration, happening: Happening) {
         self.scheduled += 1;
         self.queue
             .push(Reverse(Scheduled(at, self.scheduled, happening)));
@@ -595,7 +611,7 @@ pub fn address(index: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::from(0x0a00_0001 + index as u32), 7946))
 }
 
-fn index(addr: SocketAddr) -> Option<usize> {
+pub(super) fn index(addr: SocketAddr) -> Option<usize> {
     match addr {
         SocketAddr::V4(addr) => u32::from(*addr.ip())
             .checked_sub(0x0a00_0001)

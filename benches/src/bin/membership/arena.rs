@@ -7,6 +7,7 @@ use std::time::Duration;
 use treewarden_cluster::membership::Rng;
 use treewarden_tests::sim::{Latency, Network};
 
+use crate::streams::Words;
 use crate::systems::{Member, News, System};
 
 /// Packets that wait for a process which does not read them; later ones are lost.
@@ -17,7 +18,7 @@ const HEADERS_BYTES: usize = 28;
 
 /// How a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
+pub(crate) enum Condition {
     Running,
     Blocked,
     Dead,
@@ -35,7 +36,7 @@ pub(crate) enum Act {
     Mend(usize, usize),
 }
 
-enum What {
+pub(crate) enum What {
     Deliver {
         to: usize,
         from: usize,
@@ -43,6 +44,7 @@ enum What {
     },
     Wake(usize),
     Act(Act),
+    Converse(Words),
 }
 
 struct Scheduled(Duration, u64, What);
@@ -180,6 +182,7 @@ impl Arena {
                 What::Deliver { to, from, bytes } => self.deliver(to, from, bytes),
                 What::Wake(node) => self.wake(node),
                 What::Act(act) => self.perform(act),
+                What::Converse(words) => self.converse(words),
             }
         }
         self.now = end;
@@ -266,8 +269,12 @@ impl Arena {
                 _ => self.carry(node, to, bytes),
             }
         }
+        let calls: Vec<_> = std::iter::from_fn(|| member.poll_call()).collect();
         let due = member.poll_timeout();
         self.processes[node].member = Some(member);
+        for (to, packet, within) in calls {
+            self.begin_conversation(node, to, packet, within);
+        }
         if let Some(at) = due.map(|due| due.max(now))
             && self.processes[node]
                 .wake_at
@@ -276,6 +283,28 @@ impl Arena {
             self.processes[node].wake_at = Some(at);
             self.push(at, What::Wake(node));
         }
+    }
+
+    pub(crate) fn condition(&self, node: usize) -> Condition {
+        self.processes[node].condition
+    }
+
+    pub(crate) fn draw_stream_delay(&mut self, from: usize, to: usize) -> Option<Duration> {
+        self.network.carry_reliably(from, to, &mut self.rng)
+    }
+
+    /// Hands packets of a stream to a member, and returns its answers.
+    pub(crate) fn hear(&mut self, node: usize, from: usize, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let now = self.now;
+        let Some(member) = &mut self.processes[node].member else {
+            return Vec::new();
+        };
+        let said = packets
+            .iter()
+            .flat_map(|packet| member.handle_stream(now, from, packet))
+            .collect();
+        self.settle(node);
+        said
     }
 
     fn carry(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
@@ -295,7 +324,7 @@ impl Arena {
         }
     }
 
-    fn push(&mut self, at: Duration, what: What) {
+    pub(crate) fn push(&mut self, at: Duration, what: What) {
         self.scheduled += 1;
         self.queue
             .push(Reverse(Scheduled(at, self.scheduled, what)));

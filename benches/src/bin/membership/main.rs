@@ -3,7 +3,7 @@
 //! Every system runs as many members in one simulated network: the same delays, losses and faults, from the same seeds. Time is virtual,
 //! so the figures do not depend on this machine. Each result is one JSON object on a line of standard output.
 //!
-//! - `arena`: the simulated network and its processes, for any system
+//! - `arena`: the simulated network and its processes, for any system; `streams`: conversations in it
 //! - `systems`: one file for each system
 //! - `experiments`: what is done to them; `measure`: what is made of what they tell
 
@@ -13,6 +13,7 @@ mod arena;
 mod cli;
 mod experiments;
 mod measure;
+mod streams;
 mod systems;
 
 fn main() -> ExitCode {

@@ -50,6 +50,17 @@ impl Machine {
         body: &Body,
         extras: Extras,
     ) {
+        let packet = self.compose(receiver, body, extras);
+        self.transmit(to, packet);
+    }
+
+    /// The same, without sending it.
+    pub(super) fn compose(
+        &mut self,
+        receiver: Option<Slot>,
+        body: &Body,
+        extras: Extras,
+    ) -> PacketWriter {
         let mut packet = PacketWriter::new(
             &self.header(extras.introduce),
             body,
@@ -73,11 +84,17 @@ impl Machine {
         } else {
             packet.push(&self.own_update(false)); // others need not find out by themselves
         }
-        self.transmit(to, packet);
+        packet
     }
 
     pub(super) fn transmit(&mut self, to: SocketAddr, packet: PacketWriter) {
         let bytes = packet.finish();
+        if let Some(conversation) = &mut self.conversation
+            && conversation.with == to
+        {
+            conversation.said.push(bytes);
+            return;
+        }
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += bytes.len() as u64;
         self.transmits.push_back(Transmit { to, bytes });

@@ -6,6 +6,7 @@ mod gossip;
 mod merge;
 mod probing;
 mod receive;
+mod streams;
 mod sync;
 mod verdicts;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use super::broadcasts::Broadcasts;
 use super::claim::{Claim, DownReason, State, Update};
 use super::config::{Config, ConfigError};
-use super::event::{Event, MemberInfo, Stats, Transmit};
+use super::event::{Event, MemberInfo, Stats, StreamCall, Transmit};
 use super::health::{LocalHealth, Sign};
 use super::identity::{Identity, NodeId, NodeName};
 use super::metadata::{MetadataError, Record};
@@ -28,6 +29,7 @@ use crate::partition::PartitionPolicy;
 pub use commands::CommandError;
 use contact::{Contacts, Downed};
 use probing::{Probes, Relay};
+use streams::Conversation;
 use sync::Sync;
 use verdicts::Lease;
 
@@ -68,6 +70,8 @@ pub struct Machine {
     lease: Lease,
 
     transmits: VecDeque<Transmit>,
+    calls: VecDeque<StreamCall>,
+    conversation: Option<Conversation>,
     events: VecDeque<Event>,
     stats: Stats,
 }
@@ -121,6 +125,8 @@ impl Machine {
             unreachable_changed_at: now,
             lease: Lease::default(),
             transmits: VecDeque::new(),
+            calls: VecDeque::new(),
+            conversation: None,
             events: VecDeque::new(),
             stats: Stats::default(),
             config,

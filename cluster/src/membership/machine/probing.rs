@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Machine;
 use super::gossip::Extras;
 use crate::membership::claim::{Claim, State};
+use crate::membership::event::Event;
 use crate::membership::health::Sign;
 use crate::membership::identity::{NodeId, NodeName};
 use crate::membership::rng::Rng;
@@ -36,13 +37,25 @@ enum Step {
 
 /// The probe in progress.
 #[derive(Debug)]
-struct Probe {
+pub(super) struct Probe {
     slot: Slot,
     target: NodeId,
     seq: u64,
     step: Step,
     asked: Vec<NodeName>,
     nacked: Vec<NodeName>,
+    /// The target has answered over a stream.
+    streamed_ack: bool,
+}
+
+impl Probe {
+    pub(super) fn is_for(&self, target: &NodeId, seq: u64) -> bool {
+        self.seq == seq && self.target == *target
+    }
+
+    pub(super) fn note_streamed_ack(&mut self) {
+        self.streamed_ack = true;
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +95,10 @@ impl Probes {
 
     pub(super) fn stop(&mut self) {
         self.current = None;
+    }
+
+    pub(super) fn current_mut(&mut self) -> Option<&mut Probe> {
+        self.current.as_mut()
     }
 
     pub(super) fn clear(&mut self) {
@@ -150,6 +167,7 @@ impl Machine {
             step: Step::Direct,
             asked: Vec::new(),
             nacked: Vec::new(),
+            streamed_ack: false,
         });
         self.timers.set(
             Timer::Probe,
@@ -226,6 +244,7 @@ impl Machine {
         let Some(probe) = self.probes.current.as_mut() else {
             return;
         };
+        let seq = probe.seq;
         probe.step = Step::Indirect;
         probe.asked = helpers.iter().map(|(_, name, _)| name.clone()).collect();
         let nack_after_ms = (window.as_millis() * 4 / 5) as u32;
@@ -238,12 +257,26 @@ impl Machine {
         for (helper, _, addr) in helpers {
             self.send(addr, Some(helper), &request, Extras::default());
         }
+        // Whoever confirms a suspicion need not: the accuser has tried.
+        let alive = self
+            .table
+            .get(slot)
+            .is_some_and(|member| member.state() == State::Alive);
+        if self.config.stream_fallback && alive {
+            self.call(slot, seq, window);
+        }
     }
 
     fn fail_probe(&mut self) {
         let Some(probe) = self.probes.current.take() else {
             return;
         };
+        if probe.streamed_ack {
+            self.stats.stream_answers += 1;
+            self.events
+                .push_back(Event::AnsweredByStreamAlone { id: probe.target });
+            return;
+        }
         self.stats.probes_failed += 1;
         let missing = if probe.asked.is_empty() {
             1

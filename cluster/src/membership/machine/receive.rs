@@ -22,6 +22,16 @@ impl Machine {
         bytes: &[u8],
     ) -> Result<(), PacketError> {
         self.observe(now);
+        let packet = self.read(bytes)?;
+        match self.life {
+            Life::Up | Life::Leaving => self.receive(from, &packet),
+            Life::Downed(_) => self.receive_while_down(from, &packet),
+            Life::Left => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Packet, PacketError> {
         let packet = Packet::decode(bytes)
             .and_then(|packet| {
                 if packet.header.from == self.id {
@@ -32,15 +42,10 @@ impl Machine {
             })
             .inspect_err(|_| self.stats.packets_refused += 1)?;
         self.stats.packets_received += 1;
-        match self.life {
-            Life::Up | Life::Leaving => self.receive(from, &packet),
-            Life::Downed(_) => self.receive_while_down(from, &packet),
-            Life::Left => {}
-        }
-        Ok(())
+        Ok(packet)
     }
 
-    fn receive(&mut self, from: SocketAddr, packet: &Packet) {
+    pub(super) fn receive(&mut self, from: SocketAddr, packet: &Packet) {
         for update in &packet.updates {
             self.merge(update);
             if !self.takes_part() {
@@ -58,6 +63,9 @@ impl Machine {
                     ..Extras::default()
                 };
                 self.send(from, sender, &Body::Ack { seq: *seq }, extras);
+            }
+            Body::Ack { seq } if self.conversation.is_some() => {
+                self.handle_streamed_ack(&packet.header.from, *seq);
             }
             Body::Ack { seq } => self.handle_ack(&packet.header.from, *seq),
             Body::Nack { seq } => self.handle_nack(&packet.header.from, *seq),

@@ -95,7 +95,8 @@ impl Machine {
             .filter(|member| member.state().is_reachable())
             .map(|member| member.record.addr)
         {
-            self.request_sync(addr);
+            let talking = self.conversation.as_ref().map(|talk| talk.with);
+            self.request_sync(talking.unwrap_or(addr));
         }
     }
 

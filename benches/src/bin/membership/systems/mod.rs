@@ -22,6 +22,14 @@ pub(crate) trait Member {
     fn handle_timeout(&mut self, now: Duration);
     fn poll_timeout(&self) -> Option<Duration>;
     fn poll_transmit(&mut self) -> Option<(usize, Vec<u8>)>;
+    /// A conversation over a stream that it wants: with whom, what to say, and for how long it matters.
+    fn poll_call(&mut self) -> Option<(usize, Vec<u8>, Duration)> {
+        None
+    }
+    /// Takes in a packet from a stream, and says what to answer there.
+    fn handle_stream(&mut self, _now: Duration, _from: usize, _bytes: &[u8]) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
     fn poll_news(&mut self) -> Option<News>;
     /// How many members it believes to work, itself included.
     fn live_count(&self) -> usize;

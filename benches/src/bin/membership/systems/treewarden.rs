@@ -83,6 +83,19 @@ impl Member for TreewardenMember {
             .map(|transmit| (index(transmit.to), transmit.bytes))
     }
 
+    fn poll_call(&mut self) -> Option<(usize, Vec<u8>, Duration)> {
+        self.machine
+            .poll_call()
+            .map(|call| (index(call.to), call.packet, call.within))
+    }
+
+    fn handle_stream(&mut self, now: Duration, from: usize, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.now = now;
+        self.machine
+            .handle_stream(now, address(from), bytes)
+            .expect("members understand each other")
+    }
+
     fn poll_news(&mut self) -> Option<News> {
         loop {
             match self.machine.poll_event()? {
