@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use treewarden_cluster::membership::{Config, DownReason, Event, State};
+use treewarden_cluster::membership::{
+    BootUid, Config, DownReason, Event, Identity, Machine, MemberInfo, Metadata, NodeId, NodeName,
+    State,
+};
 use treewarden_tests::sim::trace::Entry;
 use treewarden_tests::sim::truth::differences;
 use treewarden_tests::sim::{Fault, Latency, Network, World, WorldConfig, keep_majority};
@@ -357,4 +360,44 @@ fn the_packets_of_a_member_do_not_grow_in_number_with_the_cluster() {
     let (few, many) = (packets_per_node_s(8), packets_per_node_s(128));
     println!("{few:.1} packets for each node and second among 8, {many:.1} among 128");
     assert!(many < few * 1.1, "{few} and {many}");
+}
+
+#[test]
+fn members_that_are_taken_over_are_known_to_each_other_without_a_packet() {
+    let mut machines: Vec<Machine> = (0..20u8)
+        .map(|index| {
+            let identity = Identity {
+                id: NodeId {
+                    name: NodeName::new(&format!("n{index}")).unwrap(),
+                    boot: BootUid(u64::from(index) + 1),
+                },
+                addr: ([10, 0, 0, index], 7946).into(),
+                metadata: Metadata::default(),
+            };
+            let policy = keep_majority(SECOND, 20);
+            Machine::new(SECOND, Config::local(), identity, policy, index.into()).unwrap()
+        })
+        .collect();
+    let infos: Vec<MemberInfo> = machines
+        .iter()
+        .map(|machine| MemberInfo {
+            id: machine.id().clone(),
+            state: State::Alive,
+            incarnation: machine.incarnation(),
+            record: machine.record().clone(),
+            since: SECOND,
+        })
+        .collect();
+    for machine in &mut machines {
+        machine.take_over(SECOND, &infos).unwrap();
+        machine.take_over(SECOND, &infos).unwrap(); // what is known already stays
+        assert_eq!(machine.live_count(), 20);
+        assert_eq!(machine.members().count(), 19);
+        assert!(machine.poll_event().is_none());
+    }
+    let digests: Vec<u64> = machines.iter().map(Machine::digest).collect();
+    assert!(
+        digests.windows(2).all(|pair| pair[0] == pair[1]),
+        "{digests:?}"
+    );
 }

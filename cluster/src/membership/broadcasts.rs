@@ -2,6 +2,9 @@
 //!
 //! A subject has at most one entry, so the queue is never longer than the table. What is sent is read from the table at that moment; newer
 //! news about the same subject therefore replace older ones and begin anew.
+//!
+//! Hearing what waits here from somebody else counts like sending it: where everybody knows already, nobody goes on telling (the counters
+//! with feedback of Demers et al., "Epidemic algorithms for replicated database maintenance", 1987).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +54,28 @@ impl Broadcasts {
         };
         self.next_stamp += 1;
         self.put(subject, rank, with_record || waiting);
+    }
+
+    /// Queues news of which the first `sent` transmissions count as done. A record that was waiting stays part of them, and then none does.
+    pub(super) fn add_briefly(&mut self, subject: Subject, sent: u32) {
+        let with_record = self.remove(subject);
+        let rank = Rank {
+            transmits: if with_record { 0 } else { sent },
+            stamp: Reverse(self.next_stamp),
+        };
+        self.next_stamp += 1;
+        self.put(subject, rank, with_record);
+    }
+
+    /// Somebody else tells what waits here. Records, which are rare, are told to the end all the same: who lacks one cannot be reached.
+    pub(super) fn heard(&mut self, subject: Subject, transmits_allowed: u32) {
+        if self
+            .entries
+            .get(&subject)
+            .is_some_and(|(_, record)| !record)
+        {
+            self.sent(subject, transmits_allowed);
+        }
     }
 
     fn put(&mut self, subject: Subject, rank: Rank, with_record: bool) {
@@ -115,6 +140,32 @@ mod tests {
         queue.sent(Subject::Myself, 2);
         assert!(queue.is_empty());
         assert_eq!(queue.first(4), []);
+    }
+
+    #[test]
+    fn what_others_tell_counts_as_sent_unless_there_is_a_record_to_tell() {
+        let mut queue = Broadcasts::default();
+        queue.add(Subject::Myself, false);
+        queue.heard(Subject::Myself, 2);
+        assert_eq!((queue.len(), queue.transmits_max()), (1, 1));
+        queue.heard(Subject::Myself, 2);
+        assert!(queue.is_empty());
+        queue.heard(Subject::Myself, 2);
+        queue.add(Subject::Myself, true);
+        queue.heard(Subject::Myself, 2);
+        assert_eq!((queue.len(), queue.transmits_max()), (1, 0));
+    }
+
+    #[test]
+    fn brief_news_are_sent_less_often_unless_a_record_was_waiting() {
+        let mut queue = Broadcasts::default();
+        queue.add_briefly(Subject::Myself, 1);
+        queue.sent(Subject::Myself, 2);
+        assert!(queue.is_empty());
+        queue.add(Subject::Myself, true);
+        queue.add_briefly(Subject::Myself, 1);
+        assert_eq!(queue.transmits_max(), 0);
+        assert_eq!(queue.first(4), [(Subject::Myself, true)]);
     }
 
     #[test]

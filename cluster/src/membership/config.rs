@@ -49,7 +49,8 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// How many members each round is sent to.
     pub gossip_fanout: usize,
-    /// Each update is sent `ceil(retransmit_factor * max(1, log10(n + 1)))` times by each member.
+    /// Each update is sent `ceil(retransmit_factor * max(1, log10(n + 1)))` times by each member at most: three quarters of that without a
+    /// record, and in one round of gossip if it only confirms a suspicion.
     pub retransmit_factor: u32,
     /// Alpha: a confirmed suspicion lasts `alpha * max(1, log10 n)` probe intervals.
     pub suspicion_alpha: f64,
@@ -65,7 +66,8 @@ pub struct Config {
     pub sync_interval: Duration,
     /// At most so many packets are sent in answer to one request of anti-entropy.
     pub sync_packets_max: usize,
-    /// Time between two attempts to reach the dead and the seeds.
+    /// Time between two attempts to reach the dead and the seeds. Who knows nobody tries once in each probe interval, who was declared
+    /// down five times as often.
     pub contact_interval: Duration,
     /// A timer that is handled later than this tells that the process did not run.
     pub pause_threshold: Duration,

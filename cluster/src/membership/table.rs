@@ -6,7 +6,7 @@
 //! - A row's digest does not depend on who accused whom, and a member that is down has none: tables that differ only in what they have
 //!   already forgotten are equal.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,9 @@ use super::identity::{BootUid, NodeId, NodeName};
 use super::metadata::Record;
 use super::rng::{hash_bytes, mix};
 use super::suspicion::Suspicion;
+use super::timers::Moment;
 use super::wire::BUCKETS;
+use hashbrown::HashTable;
 
 /// Place of a row. Valid until the row is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,12 +60,12 @@ pub(super) struct Member {
     /// Present exactly while the claim is `Suspect`.
     pub(super) suspicion: Option<Box<Suspicion>>,
     /// When a packet of exactly this boot last arrived here whose sender saw the cluster just as this machine did.
-    pub(super) agreed_at: Option<Duration>,
+    pub(super) agreed_at: Option<Moment>,
     /// Since when the state is what it is.
-    pub(super) since: Duration,
+    pub(super) since: Moment,
     /// Since when this boot is known.
-    pub(super) known_since: Duration,
-    position_in_group: usize,
+    pub(super) known_since: Moment,
+    position_in_group: u32,
 }
 
 impl Member {
@@ -77,7 +79,7 @@ impl Member {
             state: self.state(),
             incarnation: self.incarnation,
             record: self.record.clone(),
-            since: self.since,
+            since: self.since.into(),
         }
     }
 
@@ -123,7 +125,9 @@ pub(super) fn bucket_of(name: &NodeName) -> usize {
 pub(super) struct Table {
     rows: Vec<Option<Member>>,
     free: Vec<Slot>,
-    by_name: HashMap<NodeName, Slot>,
+    /// By the hash of the row's name: the names themselves are in the rows.
+    by_name: HashTable<Slot>,
+    hasher: RandomState,
     groups: [Vec<Slot>; 3],
     buckets: [u64; BUCKETS],
 }
@@ -133,7 +137,8 @@ impl Table {
         Self {
             rows: Vec::new(),
             free: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: HashTable::new(),
+            hasher: RandomState::new(),
             groups: Default::default(),
             buckets: [0; BUCKETS],
         }
@@ -144,7 +149,20 @@ impl Table {
     }
 
     pub(super) fn find(&self, name: &NodeName) -> Option<Slot> {
-        self.by_name.get(name).copied()
+        let hash = self.hasher.hash_one(name);
+        self.by_name
+            .find(hash, |slot| self.is_named(*slot, name))
+            .copied()
+    }
+
+    fn is_named(&self, slot: Slot, name: &NodeName) -> bool {
+        self.get(slot).is_some_and(|member| member.id.name == *name)
+    }
+
+    /// Room for so many more rows, and no more.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.groups[Group::Live as usize].reserve_exact(rows);
     }
 
     /// The row of exactly this boot.
@@ -199,14 +217,20 @@ impl Table {
             unknown: update.unknown.clone(),
             suspicion: None,
             agreed_at: None,
-            since: now,
-            known_since: now,
-            position_in_group: self.groups[group as usize].len(),
+            since: now.into(),
+            known_since: now.into(),
+            position_in_group: self.groups[group as usize].len() as u32,
         };
         self.groups[group as usize].push(slot);
         self.buckets[bucket_of(&update.name)] ^= member.digest();
-        self.by_name.insert(update.name.clone(), slot);
         self.rows[slot.index()] = Some(member);
+        let (rows, hasher) = (&self.rows, &self.hasher);
+        let hash_of = |slot: &Slot| {
+            let row = rows.get(slot.index()).and_then(Option::as_ref);
+            row.map_or(0, |member| hasher.hash_one(&member.id.name))
+        };
+        self.by_name
+            .insert_unique(hasher.hash_one(&update.name), slot, hash_of);
         slot
     }
 
@@ -226,8 +250,8 @@ impl Table {
             member.unknown = update.unknown.clone();
             member.suspicion = None;
             member.agreed_at = None;
-            member.since = now;
-            member.known_since = now;
+            member.since = now.into();
+            member.known_since = now.into();
         });
     }
 
@@ -235,7 +259,7 @@ impl Table {
     pub(super) fn set_claim(&mut self, slot: Slot, incarnation: u64, claim: Claim, now: Duration) {
         self.change(slot, |member| {
             if member.claim.state() != claim.state() {
-                member.since = now;
+                member.since = now.into();
             }
             if claim.state() != State::Suspect {
                 member.suspicion = None;
@@ -263,7 +287,7 @@ impl Table {
             self.leave_group(slot, group_before);
             let joined = &mut self.groups[group as usize];
             joined.push(slot);
-            let position = joined.len() - 1;
+            let position = (joined.len() - 1) as u32;
             if let Some(member) = self.get_mut(slot) {
                 member.position_in_group = position;
             }
@@ -275,8 +299,8 @@ impl Table {
             return;
         };
         let list = &mut self.groups[group as usize];
-        list.swap_remove(position);
-        if let Some(moved) = list.get(position).copied()
+        list.swap_remove(position as usize);
+        if let Some(moved) = list.get(position as usize).copied()
             && let Some(member) = self.get_mut(moved)
         {
             member.position_in_group = position;
@@ -293,7 +317,10 @@ impl Table {
         );
         self.leave_group(slot, group);
         self.buckets[bucket_of(&name)] ^= digest;
-        self.by_name.remove(&name);
+        let hash = self.hasher.hash_one(&name);
+        if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
         self.rows[slot.index()] = None;
         self.free.push(slot);
     }

@@ -1,9 +1,27 @@
 //! The machine's time: every timer by name, and a clock that stands still while the process does not run.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::table::Slot;
+
+/// A moment of running time in half the space of a `Duration`: a table has several for each member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(NonZeroU64);
+
+impl From<Duration> for Moment {
+    fn from(time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX); // 584 years
+        Self(NonZeroU64::MIN.saturating_add(nanos))
+    }
+}
+
+impl From<Moment> for Duration {
+    fn from(moment: Moment) -> Self {
+        Self::from_nanos(moment.0.get() - 1)
+    }
+}
 
 /// Timers of which there is one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,9 @@ const INBOX_PACKETS: usize = 1024;
 /// What IP and UDP add to a packet.
 const HEADERS_BYTES: usize = 28;
 
+/// From this size on members that can be told of each other without packets are: to form so large a cluster takes longer than all the rest.
+const TOLD_FROM: usize = 2048;
+
 /// How a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -120,6 +123,11 @@ impl Arena {
     /// One in which everybody has started over ten seconds, knows everybody, and has been calm for a while.
     pub(crate) fn formed(system: System, nodes: usize, seed: u64) -> Self {
         let mut arena = Self::new(system, nodes, seed);
+        if nodes >= TOLD_FROM && arena.tell_all_of_all() {
+            arena.run_for(Duration::from_secs(25));
+            arena.log.clear();
+            return arena;
+        }
         for node in 0..nodes {
             let at = Duration::from_secs(10) * node as u32 / nodes as u32;
             arena.schedule(at, Act::Start(node));
@@ -140,6 +148,31 @@ impl Arena {
         arena.run_for(Duration::from_secs(10));
         arena.log.clear();
         arena
+    }
+
+    /// Starts all members at once, with a view that is true already; false if the system cannot.
+    fn tell_all_of_all(&mut self) -> bool {
+        let (now, nodes) = (self.now, self.processes.len());
+        for node in 0..nodes {
+            let seed = self.rng.next_u64();
+            let member = self.system.member(now, node, nodes, seed);
+            self.processes[node].member = Some(member);
+        }
+        let members = self.processes.iter().map(|process| &process.member);
+        let infos: Option<Vec<_>> = members
+            .map(|member| member.as_ref().and_then(|member| member.info()))
+            .collect();
+        let Some(infos) = infos else {
+            return false;
+        };
+        for node in 0..nodes {
+            if let Some(member) = &mut self.processes[node].member {
+                member.take_over(now, &infos);
+            }
+            self.processes[node].condition = Condition::Running;
+            self.settle(node);
+        }
+        true
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -23,7 +23,8 @@ Usage: membership EXPERIMENT [--nodes N] [--crashes N] [--seeds N] [--system SYS
   --nodes N        members (default 128; scale: up to this)
   --crashes N      how many crash in `crash` (default 1)
   --seeds N        repetitions with seeds 0 to N-1 (default 3)
-  --system SYSTEM  treewarden, swim, lha-probe, lha-suspicion, buddy or foca; can be repeated; default all that fit
+  --system SYSTEM  treewarden, swim, lha-probe, lha-suspicion, buddy or foca, all with settings for a data centre; treewarden-local and
+                   treewarden-wan with the other ones; can be repeated; default all that fit
   --full           lifeguard: the whole grid of durations, intervals and numbers, which takes hours
   --json FILE      writes the results there, too
 ";

@@ -13,6 +13,8 @@ mod arena;
 mod cli;
 mod experiments;
 mod measure;
+#[path = "../../memory.rs"]
+mod memory;
 mod streams;
 mod systems;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::arena::Arena;
+use crate::memory;
 use crate::systems::News;
 
 /// Figures of one experiment and system, over all seeds.
@@ -24,6 +25,8 @@ pub(crate) struct Figures {
     messages: u64,
     bytes: u64,
     node_seconds: f64,
+    /// Of this process, for each row that some member has of another.
+    row_bytes: f64,
 }
 
 impl Figures {
@@ -77,6 +80,13 @@ impl Figures {
         self.node_seconds += (arena.now() - at).as_secs_f64() * arena.nodes() as f64;
     }
 
+    /// The memory that a formed cluster takes, its packets included. `before` is what this process had without it.
+    pub(crate) fn measure_memory(&mut self, arena: &Arena, before: u64) {
+        let rows = arena.nodes() * (arena.nodes() - 1);
+        let grown = memory::resident_bytes().saturating_sub(before);
+        self.row_bytes = self.row_bytes.max(grown as f64 / rows as f64);
+    }
+
     /// A time that counts as dissemination, for experiments without crashes.
     pub(crate) fn add_time(&mut self, time: Duration) {
         self.disseminate_s.push(time.as_secs_f64());
@@ -98,6 +108,7 @@ impl Figures {
             "missed": self.missed,
             "messages": self.messages,
             "messages_per_node_s": rounded(self.messages as f64 / self.node_seconds),
+            "memory_bytes_per_row": rounded(self.row_bytes),
             "bytes_per_node_s": rounded(self.bytes as f64 / self.node_seconds),
         })
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{Life, Machine};
 use crate::membership::broadcasts::Subject;
-use crate::membership::claim::{Claim, DownReason};
+use crate::membership::claim::{Claim, DownReason, Update};
 use crate::membership::config::ConfigError;
-use crate::membership::event::Event;
+use crate::membership::event::{Event, MemberInfo};
 use crate::membership::identity::{BootUid, NodeName};
 use crate::membership::metadata::{Metadata, MetadataError, RECORD_BYTES_MAX, Record};
 use crate::membership::table::Group;
@@ -100,6 +100,39 @@ impl Machine {
             }
             _ => Err(CommandError::NotUp),
         }
+    }
+
+    /// Takes over members that are known from elsewhere, as living and without an event for each: for experiments with many members, which
+    /// share the memory of names and records then. Names that are known already, or this member's own, are left as they are, and so is
+    /// whatever exceeds [`members_max`](crate::membership::Config::members_max).
+    ///
+    /// # Errors
+    /// [`CommandError::NotUp`].
+    pub fn take_over(&mut self, now: Duration, members: &[MemberInfo]) -> Result<(), CommandError> {
+        self.observe(now);
+        if !matches!(self.life, Life::Up) {
+            return Err(CommandError::NotUp);
+        }
+        let mut slots = Vec::with_capacity(members.len());
+        self.table.reserve(members.len());
+        for info in members {
+            let known = info.id.name == self.id.name || self.table.find(&info.id.name).is_some();
+            if known || self.table.len() >= self.config.members_max {
+                continue;
+            }
+            let update = Update {
+                name: info.id.name.clone(),
+                boot: info.id.boot,
+                incarnation: info.incarnation,
+                claim: Claim::Alive,
+                record: None,
+                unknown: [].into(),
+            };
+            slots.push(self.table.insert(&update, info.record.clone(), self.now));
+        }
+        self.probes.add_all(slots, &mut self.rng);
+        self.sync.view_changed(self.now);
+        Ok(())
     }
 
     /// Says good-bye. [`Event::LeaveComplete`] tells when the word is spread; until then the machine has to be driven on.

@@ -23,6 +23,8 @@ const ADDRESSES_MAX: usize = 1024;
 const BURST_ALONE: usize = 4;
 /// How many are tried at a time by one that was declared down.
 const BURST_DOWNED: usize = 8;
+/// And so many times as often as by others.
+const DOWNED_TRY_MORE_OFTEN: u32 = 5;
 /// Attempts for each lost member and interval, by all live members together.
 const ATTEMPTS_TOGETHER: f64 = 3.0;
 /// A downed member that answered counts for at least so many intervals.
@@ -91,61 +93,76 @@ impl Machine {
     pub(super) fn contact(&mut self) {
         self.forget_the_departed();
         let downed = matches!(self.life, Life::Downed(_));
-        let mut lost = self.lost_addresses(downed);
         let live = self.table.group(Group::Live).len();
-        let attempts = match (downed, live) {
-            (true, _) => BURST_DOWNED,
-            (false, 0) => BURST_ALONE,
-            (false, live) => usize::from(
-                self.rng
-                    .chance(ATTEMPTS_TOGETHER * lost.len() as f64 / live as f64),
-            ),
-        };
-        for _ in 0..attempts.min(lost.len()) {
-            let (addr, slot) = lost.swap_remove(self.rng.below(lost.len()));
-            self.introduce_to(addr, slot);
+        match (downed, live) {
+            (true, _) => self.try_some(BURST_DOWNED),
+            (false, 0) => self.try_some(BURST_ALONE),
+            (false, live) => self.try_one_by_chance(live),
         }
-        let jitter = self.rng.duration_below(self.config.contact_interval / 4);
-        self.timers.set(
-            Timer::Contact,
-            self.now + self.config.contact_interval + jitter,
-        );
+        // Whoever has no part in the cluster has nothing else to do.
+        let interval = match (downed, live) {
+            (true, _) => self.config.contact_interval / DOWNED_TRY_MORE_OFTEN,
+            (false, 0) => self.config.probe_interval.min(self.config.contact_interval),
+            (false, _) => self.config.contact_interval,
+        };
+        let jitter = self.rng.duration_below(interval / 4);
+        self.timers
+            .set(Timer::Contact, self.now + interval + jitter);
     }
 
-    /// Addresses at which no live member is known; one that was declared down itself trusts no row and tries all.
-    fn lost_addresses(&self, all: bool) -> Vec<(SocketAddr, Option<Slot>)> {
-        let mut tried: BTreeSet<SocketAddr> = BTreeSet::from([self.record.addr]);
-        let mut lost = Vec::new();
-        if !all {
-            tried.extend(
-                self.table
-                    .group(Group::Live)
-                    .iter()
-                    .filter_map(|slot| Some(self.table.get(*slot)?.record.addr)),
-            );
+    /// Who has no part in the cluster trusts no row, and tries any address.
+    fn try_some(&mut self, attempts: usize) {
+        let mut all = self.addresses(&[Group::Live, Group::Unreachable, Group::Down]);
+        for _ in 0..attempts.min(all.len()) {
+            let (addr, slot) = all.swap_remove(self.rng.below(all.len()));
+            self.introduce_to(addr, slot);
         }
-        let groups = [Group::Live, Group::Unreachable, Group::Down];
-        for slot in groups
-            .iter()
-            .skip(usize::from(!all))
-            .flat_map(|group| self.table.group(*group))
-        {
+    }
+
+    /// At most one address is tried: one at which no live member is known. Where few of many are lost, one is drawn first and only that one
+    /// looked at, so that this is cheap in large clusters.
+    fn try_one_by_chance(&mut self, live: usize) {
+        let mut candidates = self.addresses(&[Group::Unreachable, Group::Down]);
+        let probability = |count: usize| ATTEMPTS_TOGETHER * count as f64 / live as f64;
+        let many = probability(candidates.len()) >= 1.0;
+        if many {
+            let taken: BTreeSet<SocketAddr> = self.live_addresses().collect();
+            candidates.retain(|(addr, _)| !taken.contains(addr));
+        }
+        if candidates.is_empty() || !self.rng.chance(probability(candidates.len())) {
+            return;
+        }
+        let (addr, slot) = candidates[self.rng.below(candidates.len())];
+        if many || !self.live_addresses().any(|taken| taken == addr) {
+            self.introduce_to(addr, slot);
+        }
+    }
+
+    fn live_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let live = self.table.group(Group::Live).iter();
+        live.filter_map(|slot| Some(self.table.get(*slot)?.record.addr))
+    }
+
+    /// Where members of these groups are or were, and the seeds, each once. Not where somebody has left.
+    fn addresses(&self, groups: &[Group]) -> Vec<(SocketAddr, Option<Slot>)> {
+        let mut seen: BTreeSet<SocketAddr> = BTreeSet::from([self.record.addr]);
+        let mut found = Vec::new();
+        for slot in groups.iter().flat_map(|group| self.table.group(*group)) {
             let Some(member) = self.table.get(*slot) else {
                 continue;
             };
             let departed = matches!(member.state(), State::Down(DownReason::Left));
-            if !departed && tried.insert(member.record.addr) {
-                lost.push((member.record.addr, Some(*slot)));
+            if !departed && seen.insert(member.record.addr) {
+                found.push((member.record.addr, Some(*slot)));
             }
         }
-        lost.extend(
-            self.contacts
-                .addresses
-                .iter()
-                .filter(|addr| tried.insert(**addr))
+        let seeds = self.contacts.addresses.iter();
+        found.extend(
+            seeds
+                .filter(|addr| seen.insert(**addr))
                 .map(|addr| (*addr, None)),
         );
-        lost
+        found
     }
 
     /// Pings an address, tells it who asks, and asks who it is.
@@ -176,7 +193,7 @@ impl Machine {
                         member.state(),
                         State::Down(DownReason::Left | DownReason::Replaced)
                     );
-                    over(member.since) && (for_good || crowded)
+                    over(member.since.into()) && (for_good || crowded)
                 })
             })
             .copied()

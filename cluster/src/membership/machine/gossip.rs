@@ -125,9 +125,14 @@ impl Machine {
         }
     }
 
-    /// Queues news and sees to it that they go out.
+    /// Queues news and sees to it that they go out. What anti-entropy could repair at once, because all have the record, is sent less often.
     pub(super) fn broadcast(&mut self, subject: Subject, with_record: bool) {
-        self.broadcasts.add(subject, with_record);
+        if with_record {
+            self.broadcasts.add(subject, true);
+        } else {
+            let allowed = self.config.retransmits(self.live_count());
+            self.broadcasts.add_briefly(subject, allowed / 4);
+        }
         self.arm_gossip();
     }
 

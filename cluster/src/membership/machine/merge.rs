@@ -125,10 +125,20 @@ impl Machine {
             }
             member.unknown = update.unknown.clone();
             self.apply_claim(slot, update.incarnation, update.claim.clone());
-        } else if let Claim::Suspect { accuser } = &update.claim
-            && update.incarnation == member.incarnation
-        {
-            self.confirm_suspicion(slot, accuser);
+        } else if update.incarnation == member.incarnation {
+            let suspicion = member.suspicion.as_ref();
+            let known = match &update.claim {
+                Claim::Suspect { accuser } => {
+                    suspicion.is_some_and(|suspicion| suspicion.knows(accuser))
+                }
+                claim => claim.state() == member.state(),
+            };
+            if known {
+                let allowed = self.config.retransmits(self.live_count());
+                self.broadcasts.heard(Subject::Member(slot), allowed);
+            } else if let Claim::Suspect { accuser } = &update.claim {
+                self.confirm_suspicion(slot, accuser);
+            }
         }
     }
 
@@ -268,7 +278,11 @@ impl Machine {
         };
         self.timers.remove_suspicion(before, slot);
         self.timers.add_suspicion(after, slot);
-        self.broadcast(Subject::Member(slot), false);
+        // One round of gossip: it has to reach some of those who suspect, and the first whose suspicion ends tells everybody.
+        let allowed = self.config.retransmits(self.live_count());
+        let sent = allowed.saturating_sub(self.config.gossip_fanout as u32);
+        self.broadcasts.add_briefly(Subject::Member(slot), sent);
+        self.arm_gossip();
     }
 
     /// Others speak of this member: false accusations are refuted, verdicts are final.

@@ -93,6 +93,13 @@ impl Probes {
             .insert(self.next + rng.below(remaining + 1), slot);
     }
 
+    /// Many new members, in an order of chance.
+    pub(super) fn add_all(&mut self, slots: Vec<Slot>, rng: &mut Rng) {
+        self.order.reserve_exact(slots.len());
+        self.order.extend(slots);
+        rng.shuffle(&mut self.order[self.next..]);
+    }
+
     pub(super) fn stop(&mut self) {
         self.current = None;
     }

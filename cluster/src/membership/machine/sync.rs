@@ -73,7 +73,7 @@ impl Machine {
         let agrees = digest == self.digest() as u32;
         let now = self.now;
         if agrees && let Some(member) = self.table.get_mut(slot) {
-            member.agreed_at = Some(now);
+            member.agreed_at = Some(now.into());
         }
         if now < self.sync.next_at {
             return;
@@ -103,7 +103,7 @@ impl Machine {
     fn request_sync(&mut self, to: SocketAddr) {
         // A fresh member's request may be lost like any other packet: it tries again sooner.
         let interval = if self.sync.fresh {
-            self.config.probe_interval
+            self.config.probe_timeout
         } else {
             self.config.sync_interval
         };

@@ -129,9 +129,9 @@ impl Machine {
             .iter()
             .copied()
             .filter(|slot| {
-                self.table
-                    .get(*slot)
-                    .is_some_and(|member| member.agreed_at < Some(self.unreachable_changed_at))
+                self.table.get(*slot).is_some_and(|member| {
+                    member.agreed_at < Some(self.unreachable_changed_at.into())
+                })
             })
             .collect();
         self.rng.shuffle(&mut silent);
@@ -170,7 +170,7 @@ impl Machine {
         };
         for member in members(Group::Live) {
             let is_newcomer = first_lost_at.is_some_and(|lost_at| member.known_since > lost_at);
-            let agrees = member.agreed_at >= Some(self.unreachable_changed_at);
+            let agrees = member.agreed_at >= Some(self.unreachable_changed_at.into());
             let kind = match (is_newcomer, agrees) {
                 (true, _) => &mut view.newcomers,
                 (false, true) => &mut view.reachable,
@@ -181,7 +181,7 @@ impl Machine {
         view.unreachable = members(Group::Unreachable)
             .map(|member| Unreachable {
                 peer: peer(member),
-                for_duration: self.now.saturating_sub(member.since),
+                for_duration: self.now.saturating_sub(member.since.into()),
             })
             .collect();
         view

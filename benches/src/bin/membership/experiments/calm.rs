@@ -8,6 +8,7 @@ use super::{repeat, systems};
 use crate::arena::{Act, Arena};
 use crate::cli::Plan;
 use crate::measure::{Figures, traffic};
+use crate::memory;
 use crate::systems::System;
 
 const LASTS: Duration = Duration::from_secs(120);
@@ -41,7 +42,9 @@ pub(super) fn scale(plan: &mut Plan) {
 }
 
 fn rest(system: System, nodes: usize, seed: u64, figures: &mut Figures) {
+    let memory_before = memory::resident_bytes();
     let mut arena = Arena::formed(system, nodes, seed);
+    figures.measure_memory(&arena, memory_before);
     let before = traffic(&arena);
     arena.run_for(LASTS);
     figures.count_false_positives(&arena, &Default::default());

@@ -10,6 +10,7 @@ use super::{repeat, systems};
 use crate::arena::{Act, Arena};
 use crate::cli::Plan;
 use crate::measure::traffic;
+use crate::memory;
 use crate::systems::System;
 
 /// Until when everybody has to know.
@@ -25,7 +26,9 @@ pub(super) fn run(plan: &mut Plan) {
             nodes,
             json!({ "anomalies": crashes }),
             |seed, figures| {
+                let memory_before = memory::resident_bytes();
                 let mut arena = Arena::formed(system, nodes, seed);
+                figures.measure_memory(&arena, memory_before);
                 let mut rng = Rng::new(seed);
                 let mut order: Vec<usize> = (0..nodes).collect();
                 rng.shuffle(&mut order);

@@ -6,11 +6,13 @@ mod lifeguard;
 mod rapid;
 
 use std::str::FromStr;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::cli::Plan;
 use crate::measure::Figures;
+use crate::memory;
 use crate::systems::System;
 
 /// Which experiment.
@@ -70,11 +72,16 @@ fn repeat(
     once: impl Fn(u64, &mut Figures),
 ) {
     let mut figures = Figures::default();
+    let begun = Instant::now();
     for seed in 0..plan.seeds {
         once(seed, &mut figures);
     }
     let mut result = json!({ "experiment": experiment, "system": system.name(), "nodes": nodes, "seeds": plan.seeds });
-    for part in [more, figures.to_json()] {
+    let took = json!({
+        "wall_s": begun.elapsed().as_secs_f64(),
+        "memory_peak_mb": memory::peak_resident_bytes() / (1024 * 1024),
+    });
+    for part in [more, figures.to_json(), took] {
         if let (Value::Object(result), Value::Object(part)) = (&mut result, part) {
             result.extend(part);
         }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use treewarden_cluster::membership::Lifeguard;
+use treewarden_cluster::membership::{Config, Lifeguard, MemberInfo};
 
 pub(crate) mod foca;
 pub(crate) mod treewarden;
@@ -18,6 +18,12 @@ pub(crate) enum News {
 /// One member of one system. Has no socket and no clock.
 pub(crate) trait Member {
     fn join(&mut self, now: Duration, seed: usize);
+    /// This member as others would know it, if that can be told them without packets.
+    fn info(&self) -> Option<MemberInfo> {
+        None
+    }
+    /// Takes over what others would know.
+    fn take_over(&mut self, _now: Duration, _members: &[MemberInfo]) {}
     fn handle_packet(&mut self, now: Duration, from: usize, bytes: &[u8]);
     fn handle_timeout(&mut self, now: Duration);
     fn poll_timeout(&self) -> Option<Duration>;
@@ -44,6 +50,10 @@ pub(crate) enum System {
     LhaSuspicion,
     Buddy,
     Foca,
+    /// With the settings for one machine.
+    Local,
+    /// With the settings for long lines.
+    Wan,
 }
 
 impl System {
@@ -66,6 +76,8 @@ impl System {
             Self::LhaSuspicion => "lha-suspicion",
             Self::Buddy => "buddy",
             Self::Foca => "foca",
+            Self::Local => "treewarden-local",
+            Self::Wan => "treewarden-wan",
         }
     }
 
@@ -73,7 +85,7 @@ impl System {
     fn lifeguard(self) -> Option<Lifeguard> {
         let none = Lifeguard::NONE;
         match self {
-            Self::Treewarden => Some(Lifeguard::ALL),
+            Self::Treewarden | Self::Local | Self::Wan => Some(Lifeguard::ALL),
             Self::Swim => Some(none),
             Self::LhaProbe => Some(Lifeguard {
                 local_health: true,
@@ -99,10 +111,19 @@ impl System {
         nodes: usize,
         seed: u64,
     ) -> Box<dyn Member> {
+        let settings = match self {
+            Self::Local => Config::local(),
+            Self::Wan => Config::wan(),
+            _ => Config::lan(),
+        };
         match self.lifeguard() {
-            Some(lifeguard) => Box::new(treewarden::TreewardenMember::new(
-                now, index, lifeguard, seed,
-            )),
+            Some(lifeguard) => {
+                let config = Config {
+                    lifeguard,
+                    ..settings
+                };
+                Box::new(treewarden::TreewardenMember::new(now, index, config, seed))
+            }
             None => Box::new(foca::FocaMember::new(now, index, nodes, seed)),
         }
     }
@@ -114,6 +135,7 @@ impl FromStr for System {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL
             .into_iter()
+            .chain([Self::Local, Self::Wan])
             .find(|system| system.name() == text)
             .ok_or_else(|| format!("unknown system {text:?}"))
     }

@@ -1,10 +1,10 @@
-//! Treewarden's machine with its settings for a data centre.
+//! Treewarden's machine with any settings.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use treewarden_cluster::membership::{
-    BootUid, Config, Event, Identity, Lifeguard, Machine, Metadata, NodeId, NodeName,
+    BootUid, Config, Event, Identity, Machine, MemberInfo, Metadata, NodeId, NodeName, State,
 };
 use treewarden_cluster::partition::KeepMajority;
 
@@ -16,11 +16,7 @@ pub(crate) struct TreewardenMember {
 }
 
 impl TreewardenMember {
-    pub(crate) fn new(now: Duration, index: usize, lifeguard: Lifeguard, seed: u64) -> Self {
-        let config = Config {
-            lifeguard,
-            ..Config::lan()
-        };
+    pub(crate) fn new(now: Duration, index: usize, config: Config, seed: u64) -> Self {
         let name = NodeName::new(&format!("n{index}")).expect("a short name");
         let id = NodeId {
             name,
@@ -59,6 +55,21 @@ impl Member for TreewardenMember {
     fn join(&mut self, now: Duration, seed: usize) {
         self.now = now;
         self.machine.join(now, &[address(seed)]).expect("it is up");
+    }
+
+    fn info(&self) -> Option<MemberInfo> {
+        Some(MemberInfo {
+            id: self.machine.id().clone(),
+            state: State::Alive,
+            incarnation: self.machine.incarnation(),
+            record: self.machine.record().clone(),
+            since: Duration::ZERO,
+        })
+    }
+
+    fn take_over(&mut self, now: Duration, members: &[MemberInfo]) {
+        self.now = now;
+        self.machine.take_over(now, members).expect("it is up");
     }
 
     fn handle_packet(&mut self, now: Duration, from: usize, bytes: &[u8]) {
