@@ -17,6 +17,7 @@
 //! | `system`, `registry`, `groups`, `topic`, `snapshot`, `dead_letter` | what actors share |
 //! | `exit`, `failure`, `panics`, `monitor` | how things end, and who hears of it |
 //! | `stash` | messages set aside until the actor is ready for them |
+//! | `observed` | actors whose handlers are seen: in spans, and in metrics (feature) |
 //! | `stream`, `service` | streams into actors, actors as sinks, asks as tower services |
 //! | `timer` | messages to oneself, later |
 //! | `watchdog` | handlers that take too long |
@@ -41,6 +42,7 @@ mod id;
 mod idle;
 mod mailbox;
 mod monitor;
+mod observed;
 mod panics;
 mod receipt;
 mod recipient;
@@ -78,6 +80,7 @@ pub use mailbox::{
     ByClass, Mailbox, MailboxLoad, OnFull, Overflow, OverflowPolicy, Shedding, WeighsOtherMessages,
 };
 pub use monitor::{Monitor, MonitorEvent, MonitorHandle};
+pub use observed::Observed;
 pub use panics::record_panic_locations;
 pub use receipt::Receipt;
 pub use recipient::{Deliver, Recipient, RecipientTell};

@@ -24,6 +24,8 @@ mod xtra;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum System {
     Treewarden,
+    /// Treewarden with all that can be seen of handlers switched on: a subscriber for the spans, a recorder for the metrics.
+    TreewardenObserved,
     Ractor,
     /// ractor with the supervisor of the crate ractor-supervisor, for what needs one.
     RactorSupervisor,
@@ -42,8 +44,9 @@ pub(crate) enum System {
 
 impl System {
     /// In the order in which they are measured.
-    pub(crate) const ALL: [System; 10] = [
+    pub(crate) const ALL: [System; 11] = [
         System::Treewarden,
+        System::TreewardenObserved,
         System::Ractor,
         System::RactorSupervisor,
         System::Kameo,
@@ -58,6 +61,7 @@ impl System {
     pub(crate) fn name(self) -> &'static str {
         match self {
             System::Treewarden => "treewarden",
+            System::TreewardenObserved => "observed",
             System::Ractor => "ractor",
             System::RactorSupervisor => "ractor-sup",
             System::Kameo => "kameo",
@@ -98,6 +102,10 @@ impl System {
                 !matches!(measurement, Measurement::Restart | Measurement::Family)
             }
             System::RactorSupervisor => measurement.is_of_supervision(),
+            // What the observation costs a message does not depend on the workload.
+            System::TreewardenObserved => {
+                matches!(measurement, Measurement::Tell1 | Measurement::Ask1)
+            }
             _ => true,
         }
     }
@@ -134,7 +142,13 @@ impl System {
         scale: Scale,
     ) -> Option<Vec<(Workload, f64)>> {
         match self {
-            System::Treewarden => measure::<treewarden::Treewarden>(measurement, kind, scale),
+            System::Treewarden => {
+                measure::<treewarden::Treewarden<false>>(measurement, kind, scale)
+            }
+            System::TreewardenObserved => {
+                treewarden::observe();
+                measure::<treewarden::Treewarden<true>>(measurement, kind, scale)
+            }
             System::Ractor => measure::<ractor::Ractor>(measurement, kind, scale),
             System::RactorSupervisor => {
                 ractor_supervisor::measure(measurement, kind, scale.crashes, scale.children)

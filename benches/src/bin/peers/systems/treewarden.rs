@@ -4,8 +4,10 @@ use std::panic::panic_any;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use treewarden_runtime::{
-    Actor, ActorRef, Context, ExitReason, Failure, Init, Mailbox, Reply, SpawnOptions, System,
+    Actor, ActorRef, Context, ExitReason, Failure, Init, Mailbox, Observed, Reply, SpawnOptions,
+    System,
 };
 use treewarden_supervisor::{Child, Supervisor, Tree};
 
@@ -13,18 +15,29 @@ use crate::goal::Goal;
 use crate::peer::{self, Alive, Doom, Payload, Peer, Tally};
 use crate::workload::CAPACITY;
 
-pub(crate) struct Treewarden;
+/// `OBSERVED`: the actors of messages are [`Observed`], and somebody looks.
+pub(crate) struct Treewarden<const OBSERVED: bool>;
+
+/// Installs what an application that watches itself has: a subscriber that keeps spans, and a recorder.
+pub(crate) fn observe() {
+    let subscriber = tracing_subscriber::registry();
+    tracing::subscriber::set_global_default(subscriber).expect("the first one here");
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::set_global_recorder(recorder).expect("the first one here");
+}
 
 fn system() -> &'static System {
     static SYSTEM: OnceLock<System> = OnceLock::new();
     SYSTEM.get_or_init(|| System::new("peers"))
 }
 
-fn spawn<A: Actor>(actor: A) -> ActorRef<A::Msg> {
+fn spawn<const OBSERVED: bool, A: Actor>(actor: A) -> ActorRef<A::Msg> {
     let options = SpawnOptions::new().mailbox(Mailbox::bounded(CAPACITY));
-    system()
-        .spawn_with(options, actor)
-        .expect("no name to clash")
+    let spawned = match OBSERVED {
+        false => system().spawn_with(options, actor),
+        true => system().spawn_with(options, Observed::new(actor)),
+    };
+    spawned.expect("no name to clash")
 }
 
 struct Counter<P>(Tally, std::marker::PhantomData<P>);
@@ -142,14 +155,14 @@ impl Actor for Member {
     }
 }
 
-impl Peer for Treewarden {
+impl<const OBSERVED: bool> Peer for Treewarden<OBSERVED> {
     type Counter<P: Payload> = ActorRef<CounterMsg<P>>;
     type Relay = ActorRef<RelayMsg>;
     type Idle = ActorRef<u64>;
     type Keep = Tree;
 
     async fn counter<P: Payload>(tally: Tally) -> Self::Counter<P> {
-        spawn(Counter(tally, std::marker::PhantomData))
+        spawn::<OBSERVED, _>(Counter(tally, std::marker::PhantomData))
     }
 
     async fn tells<P: Payload>(to: Self::Counter<P>, count: u64) {
@@ -178,7 +191,7 @@ impl Peer for Treewarden {
     }
 
     async fn relay(goal: Goal) -> Self::Relay {
-        spawn(Relay { next: None, goal })
+        spawn::<OBSERVED, _>(Relay { next: None, goal })
     }
 
     async fn link(from: &Self::Relay, to: Self::Relay) {
@@ -190,7 +203,7 @@ impl Peer for Treewarden {
     }
 
     async fn idle(life: peer::Life) -> Self::Idle {
-        spawn(Idle(life))
+        spawn::<OBSERVED, _>(Idle(life))
     }
 
     async fn stop(idle: Self::Idle) {
