@@ -225,6 +225,9 @@ impl<T: DatagramTransport> Shell<T> {
             self.send(transmit.to, &datagram);
         }
         while let Some(call) = self.machine.poll_call() {
+            if !self.transport.is_open(call.to) {
+                continue; // lost, as a datagram would be
+            }
             let keyring = self.keyring();
             self.conduct.streams.call(call, keyring);
         }

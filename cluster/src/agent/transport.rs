@@ -23,6 +23,11 @@ pub trait DatagramTransport: Send + Sync + 'static {
     /// Why it was lost.
     fn try_send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize>;
 
+    /// Whether streams to this address may be tried: not while a drill cuts this node off from there.
+    fn is_open(&self, _to: SocketAddr) -> bool {
+        true
+    }
+
     /// Where it receives.
     ///
     /// # Errors

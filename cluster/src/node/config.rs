@@ -8,7 +8,7 @@ use crate::{
     membership::{Config, Metadata},
     partition::{Lease, PartitionPolicy},
     remote::{LinkConfig, LinkConfigError},
-    transport::{Credentials, Identity},
+    transport::{Credentials, Gate, Identity},
 };
 
 /// Settings of a [`Node`](super::Node).
@@ -33,6 +33,7 @@ pub struct NodeConfig {
     pub(super) metadata: Metadata,
     pub(super) links: LinkConfig,
     pub(super) security: Option<LinkSecurity>,
+    pub(super) gate: Option<Gate>,
 }
 
 /// How links are protected.
@@ -62,6 +63,7 @@ impl NodeConfig {
             metadata: Metadata::default(),
             links: LinkConfig::default(),
             security: None,
+            gate: None,
         }
     }
 
@@ -147,6 +149,12 @@ impl NodeConfig {
     /// Settings of the links to other nodes.
     pub fn links(mut self, links: LinkConfig) -> Self {
         self.links = links;
+        self
+    }
+
+    /// For drills: all traffic of this node passes this gate, which can be [cut](Gate::cut).
+    pub fn gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
         self
     }
 

@@ -13,6 +13,7 @@
 //! [`remote`](crate::remote).
 
 mod config;
+mod operations;
 
 use std::{
     collections::hash_map::RandomState,
@@ -41,11 +42,11 @@ use crate::{
     groups::{self, Clerk, ClusterGroups, Hall, Replica},
     membership::{Event, MemberInfo, Metadata, NodeId, State},
     remote::{
-        Directory, ExposeError, LinkCounters, LinkIdentity, LinkKeys, Links, LinksError, Location,
-        RemoteMessage, RemoteRef,
+        Directory, ExposeError, LinkConfig, LinkCounters, LinkIdentity, LinkKeys, Links,
+        LinksError, Location, RemoteMessage, RemoteRef,
     },
     singleton::{Desk, Duty, SingletonConfig},
-    transport::{SharedPort, Tcp, Tls},
+    transport::{Gate, GatedDatagrams, GatedLinks, SharedPort, Tcp, Tls, Transport},
 };
 
 pub use crate::{
@@ -53,6 +54,7 @@ pub use crate::{
     datagram::Key,
 };
 pub use config::{LinkSecurity, NodeConfig, NodeError, Protocol};
+pub use operations::Drained;
 
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.
 const PORT_ATTEMPTS_MAX: usize = 16;
@@ -146,10 +148,17 @@ impl Node {
         let founds = config.seeds.is_empty();
         let cluster = config.cluster.clone();
         let key = keyring.sealing().clone();
+        let gate = config.gate.clone();
         let agent_config = config.into_agent(key, keyring.clone(), metadata);
         let (hand_on, handed) = mpsc::channel(CONVERSATIONS_WAITING_MAX);
-        let agent = Agent::start_with(socket, Incoming::Handed(handed), agent_config)
-            .map_err(NodeError::Agent)?;
+        let handed = Incoming::Handed(handed);
+        let agent = match gate.clone() {
+            Some(gate) => {
+                Agent::start_with(GatedDatagrams::new(socket, gate), handed, agent_config)
+            }
+            None => Agent::start_with(socket, handed, agent_config),
+        }
+        .map_err(NodeError::Agent)?;
         let port = SharedPort(hand_on);
         let events = agent.subscribe();
 
@@ -163,15 +172,13 @@ impl Node {
             local_addr,
         });
         let started = match security {
-            LinkSecurity::Tls(credentials) => Links::start(
-                Tls::new(listener, credentials).on_shared_port(port),
-                identity,
-                link_config,
-                directory,
-            ),
+            LinkSecurity::Tls(credentials) => {
+                let transport = Tls::new(listener, credentials).on_shared_port(port);
+                start_links(transport, gate, identity, link_config, directory)
+            }
             LinkSecurity::PlaintextOnLoopback => {
                 let transport = Tcp::new(listener).on_shared_port(port);
-                Links::start(transport, identity, link_config, directory)
+                start_links(transport, gate, identity, link_config, directory)
             }
         };
         let links = match started {
@@ -471,6 +478,22 @@ async fn tell_links(node: Weak<Inner>, mut events: Events) {
                 }
             }
         }
+    }
+}
+
+fn start_links(
+    transport: impl Transport + 'static,
+    gate: Option<Gate>,
+    identity: LinkIdentity,
+    config: LinkConfig,
+    directory: Arc<Members>,
+) -> Result<Links, LinksError> {
+    match gate {
+        Some(gate) => {
+            let transport = GatedLinks::new(transport, gate);
+            Links::start(transport, identity, config, directory)
+        }
+        None => Links::start(transport, identity, config, directory),
     }
 }
 

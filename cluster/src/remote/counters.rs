@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::frame::Refusal;
@@ -85,12 +88,13 @@ impl LinkCount {
     }
 }
 
-/// Counters since the node started. They only grow.
+/// Counters since the node started.
 #[derive(Default)]
 pub struct LinkCounters {
     counts: [AtomicU64; LinkCount::ALL.len()],
     refused: [AtomicU64; Refusal::ALL.len()],
     was_refused: [AtomicU64; Refusal::ALL.len()],
+    asks_in_hand: AtomicU64,
 }
 
 impl LinkCounters {
@@ -109,6 +113,11 @@ impl LinkCounters {
         self.was_refused[why as usize].load(Ordering::Relaxed)
     }
 
+    /// How many asks of other nodes the actors here have not answered yet, those in mailboxes included. The one figure here that also falls.
+    pub fn asks_in_hand(&self) -> u64 {
+        self.asks_in_hand.load(Ordering::Acquire)
+    }
+
     pub(crate) fn add(&self, what: LinkCount, by: u64) {
         self.counts[what as usize].fetch_add(by, Ordering::Relaxed);
     }
@@ -122,6 +131,22 @@ impl LinkCounters {
     }
 }
 
+/// An ask of another node that is not answered yet. Dropping it says that it is, or never will be.
+pub(crate) struct InHand(Arc<LinkCounters>);
+
+impl InHand {
+    pub(crate) fn new(counters: Arc<LinkCounters>) -> Self {
+        counters.asks_in_hand.fetch_add(1, Ordering::Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.asks_in_hand.fetch_sub(1, Ordering::Release);
+    }
+}
+
 impl fmt::Debug for LinkCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
@@ -130,6 +155,7 @@ impl fmt::Debug for LinkCounters {
             map.entry(&("refused", why.kind()), &self.refused(why));
             map.entry(&("was_refused", why.kind()), &self.was_refused(why));
         }
+        map.entry(&"asks_in_hand", &self.asks_in_hand());
         map.finish()
     }
 }

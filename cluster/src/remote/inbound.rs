@@ -22,7 +22,7 @@ use treewarden_runtime::{
 use super::{
     channel::{Forwarding, Inbound, verdict_over},
     config::LinkConfig,
-    counters::{LinkCount, LinkCounters},
+    counters::{InHand, LinkCount, LinkCounters},
     credit::{Overrun, Window},
     deliveries::{Attempt, Deliveries},
     error::LinkError,
@@ -191,7 +191,10 @@ impl ReplyPort for Answering {
 
     fn import(&self, number: u64) -> ReplySource {
         let myself = self.myself.clone();
+        let in_hand = InHand::new(self.counters.clone());
         Box::new(move |answer| {
+            // When this has been done the answer is queued for the link.
+            let _in_hand = in_hand;
             if let Some(answering) = myself.upgrade() {
                 answering.answer(number, answer);
             }

@@ -7,6 +7,7 @@
 //! | `tls` | TCP under mutual TLS |
 //! | `credentials` | certificates and keys: read from files, checked, turned into settings of TLS |
 //! | `shared` | a port that links share with conversations of membership |
+//! | `gate` | a network that can be cut, for drills |
 //! | `identity` | which node a certificate speaks for |
 //!
 //! A transport moves bytes and says for whom the other end's certificate speaks. Who may link with whom, and whether the other end has the
@@ -16,6 +17,7 @@
 //! What is not here: names, frames, time-outs. Whoever calls bounds the time.
 
 mod credentials;
+mod gate;
 mod identity;
 mod shared;
 mod tcp;
@@ -26,6 +28,8 @@ use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use credentials::{Credentials, CredentialsError, Part};
+pub use gate::Gate;
+pub(crate) use gate::{GatedDatagrams, GatedLinks};
 pub use identity::{Identity, IdentityError};
 pub(crate) use shared::SharedPort;
 pub use tcp::Tcp;
