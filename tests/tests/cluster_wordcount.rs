@@ -154,6 +154,15 @@ fn the_count_is_exact_when_the_node_of_the_coordinator_is_killed() {
 }
 
 #[test]
+fn the_count_is_exact_while_a_node_is_cut_off() {
+    check("partition", "--chaos partition", |report| {
+        assert_eq!(report["partitions"], 1);
+        assert_eq!(report["nodes_killed"], 0);
+        assert!(report["chunks_redelivered"].as_u64() >= Some(1), "{report}");
+    });
+}
+
+#[test]
 fn the_count_is_exact_when_two_of_five_nodes_are_killed() {
     check("two", "--nodes 5 --chaos all", |report| {
         assert_eq!(report["nodes_killed"], 2);

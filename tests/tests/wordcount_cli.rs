@@ -30,7 +30,7 @@ fn flags_that_make_no_sense_are_refused() {
     check("--nodes", "--nodes");
     check(
         "--chaos monkey",
-        "none, actors, node, coordinator or all, not \"monkey\"",
+        "none, actors, node, coordinator, partition or all, not \"monkey\"",
     );
     check("--nodes 1", "at least --nodes 3");
     check("--nodes 2 --chaos node", "at least --nodes 3");

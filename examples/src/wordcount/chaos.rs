@@ -27,12 +27,27 @@ pub enum Chaos {
     Node,
     /// The coordinator's node is killed.
     Coordinator,
-    /// Workers crash and the coordinator's node is killed; so is another one, if a majority survives both.
+    /// One node is cut off from the others for a while, and not the coordinator's.
+    Partition,
+    /// Workers crash and the coordinator's node is killed. If the others are a majority without two nodes, one more is killed before; if the
+    /// next coordinator's are a majority without one, that one is cut off.
     All,
 }
 
 /// The smallest cluster in which a majority survives two deaths.
 const NODES_FOR_TWO_DEATHS: u32 = 5;
+
+/// The smallest cluster in which what is left after a death can be parted so that one side is a majority.
+const NODES_FOR_A_DEATH_AND_A_CUT: u32 = 4;
+
+/// What happens to a node while it has a chunk in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// It is killed.
+    Kill,
+    /// It is cut off from the others for a while.
+    Cut,
+}
 
 impl Chaos {
     /// Whether workers crash.
@@ -45,8 +60,24 @@ impl Chaos {
         matches!(self, Self::Node | Self::Coordinator | Self::All)
     }
 
-    fn kills_another(self, nodes: u32) -> bool {
-        self == Self::Node || (self == Self::All && nodes >= NODES_FOR_TWO_DEATHS)
+    /// Whether it takes a majority that is left to go on.
+    pub fn needs_a_majority(self) -> bool {
+        self.kills_a_node() || self == Self::Partition
+    }
+
+    /// What the first coordinator has done to another node.
+    fn first_strike(self, nodes: u32) -> Option<Strike> {
+        match self {
+            Self::Node => Some(Strike::Kill),
+            Self::All if nodes >= NODES_FOR_TWO_DEATHS => Some(Strike::Kill),
+            Self::Partition => Some(Strike::Cut),
+            _ => None,
+        }
+    }
+
+    /// What the next one has done.
+    fn next_strike(self, nodes: u32) -> Option<Strike> {
+        (self == Self::All && nodes >= NODES_FOR_A_DEATH_AND_A_CUT).then_some(Strike::Cut)
     }
 
     fn kills_the_coordinators(self) -> bool {
@@ -61,12 +92,13 @@ impl fmt::Display for Chaos {
             Self::Actors => "actors",
             Self::Node => "node",
             Self::Coordinator => "coordinator",
+            Self::Partition => "partition",
             Self::All => "all",
         })
     }
 }
 
-/// It is none of `none`, `actors`, `node`, `coordinator`, `all`.
+/// It is none of `none`, `actors`, `node`, `coordinator`, `partition`, `all`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownChaos;
 
@@ -79,6 +111,7 @@ impl FromStr for Chaos {
             "actors" => Ok(Self::Actors),
             "node" => Ok(Self::Node),
             "coordinator" => Ok(Self::Coordinator),
+            "partition" => Ok(Self::Partition),
             "all" => Ok(Self::All),
             _ => Err(UnknownChaos),
         }
@@ -102,7 +135,8 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Schedule {
     chaos: Chaos,
-    kills_another: bool,
+    nodes: u32,
+    strike: Option<Strike>,
     kills_home: bool,
     input_bytes: u64,
     crash_every: u64,
@@ -110,7 +144,7 @@ pub struct Schedule {
     sent_bytes: u64,
     counted_bytes: u64,
     is_holding: bool,
-    is_killed: bool,
+    is_struck: bool,
 }
 
 impl Schedule {
@@ -118,7 +152,8 @@ impl Schedule {
     pub fn new(chaos: Chaos, nodes: u32, input_bytes: u64, chunks: u64, crashes: u64) -> Self {
         Self {
             chaos,
-            kills_another: chaos.kills_another(nodes),
+            nodes,
+            strike: chaos.first_strike(nodes),
             kills_home: chaos.kills_the_coordinators(),
             input_bytes,
             crash_every: (chunks / crashes.max(1)).max(2),
@@ -126,13 +161,13 @@ impl Schedule {
             sent_bytes: 0,
             counted_bytes: 0,
             is_holding: false,
-            is_killed: false,
+            is_struck: false,
         }
     }
 
     /// Another coordinator was in office before: no more nodes are killed.
     pub fn follow(&mut self) {
-        self.kills_another = false;
+        self.strike = self.chaos.next_strike(self.nodes);
         self.kills_home = false;
     }
 
@@ -181,29 +216,29 @@ impl Schedule {
         self.counted_bytes += input_bytes;
     }
 
-    /// The node to kill now, once: it holds a chunk, and a third of the input is counted, or all that is not on this node,
+    /// The node to strike now, once: it holds a chunk, and a third of the input is counted, or all that is not on this node,
     /// which `is_all_that_is_left` tells.
-    pub fn kill(
+    pub fn strike(
         &mut self,
         is_all_that_is_left: impl FnOnce(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
-        let victim = self.victim?;
-        if self.is_killed || !self.is_holding {
+    ) -> Option<(NodeIndex, Strike)> {
+        let (victim, strike) = (self.victim?, self.strike?);
+        if self.is_struck || !self.is_holding {
             return None;
         }
         if !self.is_a_third(self.counted_bytes) && !is_all_that_is_left(victim) {
             return None;
         }
-        self.is_killed = true;
-        Some(victim)
+        self.is_struck = true;
+        Some((victim, strike))
     }
 
     /// Whether the coordinator's own node is to be killed now, once. `is_all_out` says that all chunks that are left are with
     /// workers.
     pub fn kill_home(&mut self, is_all_out: bool) -> bool {
-        let part = if self.kills_another { 2 } else { 1 };
+        let part = if self.strike.is_some() { 2 } else { 1 };
         let is_time = self.counted_bytes.saturating_mul(3) >= self.input_bytes.saturating_mul(part);
-        let is_next = !self.kills_another || self.is_killed;
+        let is_next = self.strike.is_none() || self.is_struck;
         let is_now = self.kills_home && is_next && self.input_bytes > 0 && (is_time || is_all_out);
         self.kills_home &= !is_now;
         is_now
@@ -211,7 +246,7 @@ impl Schedule {
 
     fn is_time_to_hold(&self, sent_bytes: u64) -> bool {
         let is_time = self.input_bytes < SHORT_JOB_BYTES || self.is_a_third(sent_bytes);
-        self.kills_another && !self.is_killed && !self.is_holding && is_time
+        self.strike.is_some() && !self.is_struck && !self.is_holding && is_time
     }
 
     fn is_a_third(&self, bytes: u64) -> bool {
@@ -254,8 +289,10 @@ mod tests {
             if step >= window && !faults.contains(&(step - window, Fault::Hold)) {
                 schedule.counted(bytes);
             }
-            if let Some(node) = schedule.kill(|_| step + 1 == chunks + window) {
+            if let Some(struck) = schedule.strike(|_| step + 1 == chunks + window) {
+                let (node, strike) = struck;
                 assert_eq!((node, killed), (NodeIndex(2), None));
+                assert_eq!(strike, Strike::Kill);
                 killed = Some(step);
                 schedule.lost(node);
             }
@@ -283,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_that_joined_last_is_killed_when_a_third_is_counted_with_a_chunk_in_hand() {
+    fn the_node_that_joined_last_is_struck_when_a_third_is_counted_with_a_chunk_in_hand() {
         let (faults, killed) = run(Chaos::Node, 90, LONG, 10);
         assert_eq!(faults, [(29, Fault::Hold)], "just before");
         assert_eq!(killed, Some(40), "thirty, and the one that is held");
@@ -316,7 +353,7 @@ mod tests {
             let fault = schedule.fault(&delivery(chunk, 1, 2), 1);
             assert_eq!(fault, Fault::None);
         }
-        assert_eq!(schedule.kill(|_| true), None);
+        assert_eq!(schedule.strike(|_| true), None);
     }
 
     #[test]
@@ -325,7 +362,7 @@ mod tests {
         schedule.joined(HOME);
         assert_eq!(schedule.prefers(1), None);
         assert_eq!(schedule.fault(&delivery(0, 0, 1), 1), Fault::None);
-        assert_eq!(schedule.kill(|_| true), None);
+        assert_eq!(schedule.strike(|_| true), None);
     }
 
     #[test]
@@ -334,15 +371,18 @@ mod tests {
         schedule.joined(NodeIndex(1));
         assert_eq!(schedule.fault(&delivery(0, 1, 1), 1), Fault::Hold);
         schedule.lost(NodeIndex(1));
-        assert_eq!(schedule.kill(|_| true), None);
+        assert_eq!(schedule.strike(|_| true), None);
         schedule.joined(NodeIndex(2));
         assert_eq!(schedule.fault(&delivery(1, 2, 1), 1), Fault::Hold);
-        assert_eq!(schedule.kill(|_| true), Some(NodeIndex(2)));
-        assert_eq!(schedule.kill(|_| true), None, "once");
+        assert_eq!(
+            schedule.strike(|_| true),
+            Some((NodeIndex(2), Strike::Kill))
+        );
+        assert_eq!(schedule.strike(|_| true), None, "once");
     }
 
     #[test]
-    fn the_coordinators_node_is_killed_once_when_a_third_is_counted_or_all_is_with_workers() {
+    fn the_coordinators_node_is_struck_once_when_a_third_is_counted_or_all_is_with_workers() {
         let mut schedule = Schedule::new(Chaos::Coordinator, 3, 90, 9, 1);
         assert!(!schedule.kill_home(false));
         schedule.counted(30);
@@ -360,14 +400,33 @@ mod tests {
     }
 
     #[test]
-    fn of_five_nodes_another_one_is_killed_first_and_then_the_coordinators() {
+    fn of_five_nodes_another_one_is_struck_first_and_then_the_coordinators() {
         let mut schedule = Schedule::new(Chaos::All, 5, 90, 9, 1);
         schedule.joined(NodeIndex(1));
         assert_eq!(schedule.fault(&delivery(0, 1, 1), 10), Fault::Hold);
         schedule.counted(80);
         assert!(!schedule.kill_home(true));
-        assert_eq!(schedule.kill(|_| false), Some(NodeIndex(1)));
+        assert_eq!(
+            schedule.strike(|_| false),
+            Some((NodeIndex(1), Strike::Kill))
+        );
         assert!(schedule.kill_home(false));
+    }
+
+    #[test]
+    fn the_coordinator_that_follows_has_a_node_cut_off_that_has_a_chunk_in_hand() {
+        for (chaos, nodes, follows) in [(Chaos::Partition, 3, false), (Chaos::All, 4, true)] {
+            let mut schedule = Schedule::new(chaos, nodes, 90, 9, 1);
+            schedule.joined(NodeIndex(1));
+            if follows {
+                schedule.follow();
+            }
+            assert_eq!(schedule.prefers(10), Some(NodeIndex(1)), "{chaos}");
+            assert_eq!(schedule.fault(&delivery(0, 1, 1), 10), Fault::Hold);
+            let struck = Some((NodeIndex(1), Strike::Cut));
+            assert_eq!(schedule.strike(|_| true), struck);
+            assert_eq!(schedule.strike(|_| true), None, "once");
+        }
     }
 
     #[test]
@@ -377,6 +436,7 @@ mod tests {
             Chaos::Actors,
             Chaos::Node,
             Chaos::Coordinator,
+            Chaos::Partition,
             Chaos::All,
         ] {
             assert_eq!(chaos.to_string().parse(), Ok(chaos));

@@ -11,13 +11,16 @@ pub const NODES_MAX: u32 = 32;
 pub const HELP: &str = "\
 Counts the words of text files on a cluster of local processes, while parts of it are crashed and killed.
 
-usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--output FILE] [--json]
+usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--interactive] [--plaintext] [--output FILE] [--json]
 
   --nodes N        how many node processes to start, 1 to 32 (default 3)
   --input PATH...  files, and folders with all that is in them (default: this repository's sources and documents)
   --chaos MODE     what breaks meanwhile: none, actors (workers crash), node (one node is killed), coordinator (the node
-                   that coordinates is killed), all (actors and coordinator; with 5 nodes or more, another one before);
-                   killing a node needs at least 3 (default all)
+                   that coordinates is killed), partition (one node is cut off for a while), all (actors and coordinator;
+                   with 4 nodes or more a partition after that, with 5 or more another kill before); all but none and
+                   actors need at least 3 nodes (default all; none with --interactive)
+  --interactive    work slowly, show members and trees, and let keys kill, stop, cut off and crash them; needs a terminal
+  --plaintext      do not encrypt links (default: mutual TLS, with certificates that are made for this run alone)
   --output FILE    write the counts there, one count<TAB>word a line, sorted by word as bytes
   --json           end with one line of JSON
   --help           print this
@@ -36,6 +39,10 @@ pub struct Options {
     pub input: Vec<PathBuf>,
     /// What breaks meanwhile.
     pub chaos: Chaos,
+    /// Whether a person breaks things.
+    pub interactive: bool,
+    /// Whether links are in the clear.
+    pub plaintext: bool,
     /// Where the counts go.
     pub output: Option<PathBuf>,
     /// Whether to end with a line of JSON.
@@ -63,7 +70,7 @@ pub enum CliError {
     Chaos(String),
     /// `--input` without a path.
     NoInput,
-    /// A node cannot be killed in so small a cluster.
+    /// A node cannot be killed or cut off in so small a cluster.
     TooFewToKill {
         /// How many nodes there would be.
         nodes: u32,
@@ -89,13 +96,13 @@ impl fmt::Display for CliError {
             Self::Chaos(text) => {
                 write!(
                     f,
-                    "--chaos must be none, actors, node, coordinator or all, not {text:?}"
+                    "--chaos must be none, actors, node, coordinator, partition or all, not {text:?}"
                 )
             }
             Self::NoInput => f.write_str("--input needs at least one file or folder"),
             Self::TooFewToKill { nodes, chaos } => write!(
                 f,
-                "--chaos {chaos} kills a node, and what is left of {nodes} would be no majority: use at least --nodes 3, or --chaos actors"
+                "--chaos {chaos} takes a node away, and what is left of {nodes} would be no majority: use at least --nodes 3, or --chaos actors"
             ),
         }
     }
@@ -122,9 +129,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, C
         nodes: 3,
         input: Vec::new(),
         chaos: Chaos::All,
+        interactive: false,
+        plaintext: false,
         output: None,
         json: false,
     };
+    let mut chaos = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -136,16 +146,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, C
             }
             Long("chaos") => {
                 let text = parser.value()?.to_string_lossy().into_owned();
-                options.chaos = text.parse().map_err(|_| CliError::Chaos(text))?;
+                chaos = Some(text.parse().map_err(|_| CliError::Chaos(text))?);
             }
             Long("output") => options.output = Some(parser.value()?.into()),
+            Long("interactive") => options.interactive = true,
+            Long("plaintext") => options.plaintext = true,
             Long("json") => options.json = true,
             Long("help") | Short('h') => return Ok(Request::Help),
             _ => return Err(argument.unexpected().into()),
         }
     }
+    options.chaos = match chaos {
+        Some(chaos) => chaos,
+        None if options.interactive => Chaos::None,
+        None => Chaos::All,
+    };
     let Options { nodes, chaos, .. } = options;
-    if chaos.kills_a_node() && nodes < 3 {
+    if chaos.needs_a_majority() && nodes < 3 {
         return Err(CliError::TooFewToKill { nodes, chaos });
     }
     Ok(Request::Run(options))
@@ -173,6 +190,8 @@ mod tests {
             nodes: 3,
             input: vec![],
             chaos: Chaos::All,
+            interactive: false,
+            plaintext: false,
             output: None,
             json: false,
         };
@@ -181,11 +200,13 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let line = "--nodes 5 --input a b --chaos node --input=c --output out --json";
+        let line = "--nodes 5 --input a b --chaos node --input=c --output out --plaintext --json";
         let expected = Options {
             nodes: 5,
             input: vec!["a".into(), "b".into(), "c".into()],
             chaos: Chaos::Node,
+            interactive: false,
+            plaintext: true,
             output: Some("out".into()),
             json: true,
         };
@@ -208,12 +229,22 @@ mod tests {
         check("--nodes", "--nodes");
         check("--chaos some", "not \"some\"");
         check("--nodes 1", "at least --nodes 3");
-        check("--nodes 2 --chaos all", "--chaos all kills a node");
-        check("--nodes 2 --chaos node", "--chaos node kills a node");
-        check("--nodes 2 --chaos coordinator", "--chaos coordinator kills");
+        check("--nodes 2 --chaos all", "--chaos all takes a node away");
+        check("--nodes 2 --chaos node", "--chaos node takes a node");
+        check("--nodes 2 --chaos coordinator", "--chaos coordinator takes");
         check("--input --json", "--input needs");
         check("--nonsense", "--nonsense");
         check("alone", "alone");
+    }
+
+    #[test]
+    fn a_person_breaks_things_alone_unless_it_is_said_otherwise() {
+        let chaos = |line| match typed(line) {
+            Ok(Request::Run(options)) => (options.interactive, options.chaos),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(chaos("--interactive"), (true, Chaos::None));
+        assert_eq!(chaos("--interactive --chaos node"), (true, Chaos::Node));
     }
 
     #[test]

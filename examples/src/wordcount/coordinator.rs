@@ -25,7 +25,7 @@ use treewarden::runtime::{AskError, Failure};
 use super::{
     archive::{Entry, Superseded, Ticket, print},
     blob::Blob,
-    chaos::Schedule,
+    chaos::{Schedule, Strike},
     chunk::{Chunk, Chunks, chunk_bytes_for},
     input::InputError,
     ledger::{ChunkId, Delivery, GivenUp, HOME, Limits, NodeIndex, Reach},
@@ -369,14 +369,17 @@ impl State {
         while let Some(delivery) = self.term.ledger.next_delivery(first) {
             self.send(delivery);
         }
-        if let Some(node) = self
+        let struck = self
             .schedule
-            .kill(|node| self.term.ledger.waits_only_for(node))
+            .strike(|node| self.term.ledger.waits_only_for(node));
+        if let Some((node, strike)) = struck
             && let Some(known) = self.peers.get(&node)
         {
-            self.tell(Event::Kill {
-                name: known.name.clone(),
-                chunks: self.term.ledger.in_flight(node),
+            let name = known.name.clone();
+            let chunks = self.term.ledger.in_flight(node);
+            self.tell(match strike {
+                Strike::Kill => Event::Kill { name, chunks },
+                Strike::Cut => Event::Cut { name, chunks },
             });
         }
         if self.schedule.kill_home(self.term.ledger.is_all_out())

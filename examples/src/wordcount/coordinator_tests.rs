@@ -33,7 +33,9 @@ impl Node {
     async fn new() -> Self {
         let system = System::new("node");
         let events: EventSink = Arc::new(drop);
-        let (tree, crew) = node::start(&system, WORKERS, &events).await.unwrap();
+        let (tree, crew) = node::start(&system, WORKERS, Duration::ZERO, &events)
+            .await
+            .unwrap();
         Self { system, tree, crew }
     }
 }
@@ -46,6 +48,7 @@ struct Ran {
     taken_over: u64,
     /// Which nodes were killed, from 0, and how many chunks they had.
     kills: Vec<(usize, usize)>,
+    cuts: usize,
     coordinators: u64,
 }
 
@@ -91,6 +94,7 @@ async fn run_job_on(count: usize, files: &[PathBuf], chaos: Chaos, is_reported: 
         counted: None,
         taken_over: 0,
         kills: vec![],
+        cuts: 0,
         coordinators: 0,
     };
     let mut dead = Vec::new();
@@ -122,6 +126,16 @@ async fn run_job_on(count: usize, files: &[PathBuf], chaos: Chaos, is_reported: 
                         // The job may be done before.
                         let _ = peers.send(Peer { node, news }).await;
                     }
+                }
+                // It cannot be reached for a while.
+                Event::Cut { name, .. } => {
+                    let index = (0..count).find(|&index| self::name(index) == name).unwrap();
+                    let number = numbered.iter().position(|&i| i == index).unwrap();
+                    let node = NodeIndex(number);
+                    for news in [News::Unreachable, News::Reachable] {
+                        let _ = peers.send(Peer { node, news }).await;
+                    }
+                    ran.cuts += 1;
                 }
                 Event::Moved { chunks, .. } => ran.moved.push(chunks),
                 Event::Counted {
@@ -219,6 +233,17 @@ async fn of_five_nodes_two_can_be_killed_the_coordinators_included() {
         assert_eq!(ran.tally, plain::count(&files).unwrap());
         assert_eq!((ran.kills.len(), ran.kills[1].0), (2, 0));
     }
+}
+
+#[tokio::test]
+async fn what_a_node_that_is_cut_off_had_in_hand_is_counted_by_others() {
+    let scratch = Scratch::new("coordinator-cut");
+    let files = input(&scratch, 5, 20_000);
+    let ran = run_job(&files, Chaos::Partition, true).await;
+    ran.result.unwrap();
+    assert_eq!(ran.tally, plain::count(&files).unwrap());
+    assert_eq!((ran.cuts, ran.kills.len()), (1, 0));
+    assert!(ran.counted.unwrap().1 >= 1, "delivered again");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, IsTerminal, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -21,14 +21,16 @@ use treewarden::cluster::transport::Identity;
 use treewarden_cli::certs::Authority;
 
 use super::{
+    board::{Act, Board},
     cli::{self, Options, Request},
+    console::{Console, Lines, Prompt},
     input::{Input, InputError},
     node::CLUSTER,
     output::Output,
     plain,
     processes::{Fleet, Heard, NodeCommand},
     progress::{Order, Progress, Victim},
-    protocol::{Job, Secrets, Settings},
+    protocol::{Control, Job, Secrets, Settings},
     report::{Bytes, Counted, Grouped, Report},
     story::Story,
     tally::Tally,
@@ -36,6 +38,9 @@ use super::{
 
 /// How many workers a node has.
 const WORKERS: u32 = 2;
+
+/// How much longer a worker takes for a chunk when a person is to see it.
+const SLOW: Duration = Duration::from_millis(1500);
 
 /// How many of the most frequent words are shown.
 const TOP_SHOWN: usize = 10;
@@ -51,6 +56,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// The exit code is 0 if the count is exact, 1 if it is not or the job failed, 2 for bad input, 130 after Ctrl-C.
 pub fn main(command: &NodeCommand) -> ExitCode {
     let (options, input, output) = match prepare() {
+        Ok(Some((options, ..))) if options.interactive && !is_terminal() => {
+            complain(&"--interactive needs a terminal on standard input and output");
+            return ExitCode::from(EXIT_BAD_INPUT);
+        }
         Ok(Some(prepared)) => prepared,
         Ok(None) => {
             let _ = io::stdout().write_all(cli::HELP.as_bytes());
@@ -79,7 +88,14 @@ pub fn main(command: &NodeCommand) -> ExitCode {
     }
 }
 
+/// Where the story goes.
+type Out = Box<dyn Write>;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn is_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
 
 fn complain(error: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "cluster: {error}");
@@ -144,7 +160,11 @@ async fn launch(
     output: Option<Output>,
 ) -> Result<End, BoxError> {
     let mut signals = Signals::new()?;
-    let mut story = Story::on_stdout();
+    let lines = Lines::default();
+    let mut story: Story<Out> = match options.interactive {
+        true => Story::new(Box::new(lines.clone()), false, std::time::Instant::now()),
+        false => Story::on_stdout(),
+    };
     story.tell(format_args!(
         "{} to count {} in {}; chaos: {}",
         Counted(options.nodes.into(), "node"),
@@ -154,10 +174,21 @@ async fn launch(
     ));
     let mut fleet = Fleet::start(command, options.nodes)?;
     let mut progress = Progress::new(story, options.nodes, input.bytes);
+    let mut desk = match options.interactive {
+        true => Some(Desk {
+            console: Console::open(lines)?,
+            board: Board::new(options.nodes, WORKERS, input.bytes),
+        }),
+        false => None,
+    };
     let ran = tokio::select! {
-        ran = run(&mut fleet, &mut progress, options, input) => Some(ran),
+        ran = run(&mut fleet, &mut progress, &mut desk, options, input) => Some(ran),
         () = signals.any() => None,
     };
+    if desk.take().is_some() {
+        // What follows is read below the last view.
+        progress.tell_on(Story::on_stdout());
+    }
     if ran.is_none() {
         progress.story().tell("interrupted: stopping the nodes");
     }
@@ -179,6 +210,8 @@ async fn launch(
     }
     match ran {
         None => Ok(End::Interrupted),
+        // A person may quit before the result is there.
+        Some(Ok(())) if !progress.is_done() => Ok(End::Interrupted),
         Some(Err(error)) => Err(error),
         Some(Ok(())) => {
             let files = input.files.clone();
@@ -193,40 +226,94 @@ async fn launch(
     }
 }
 
-/// Drives the nodes until the result is there and, if one was killed, its death was noticed.
+/// What a person sees and does.
+struct Desk {
+    console: Console,
+    board: Board,
+}
+
+impl Desk {
+    /// The next key that asks for something; draws meanwhile. Never, if nobody sits there. Cancel safe.
+    async fn next(desk: &mut Option<Self>) -> Act {
+        let Some(desk) = desk else {
+            return std::future::pending().await;
+        };
+        loop {
+            match desk.console.next().await {
+                Prompt::Draw => desk.console.draw(&desk.board),
+                Prompt::Key(key) => {
+                    if let Some(act) = desk.board.on_key(key) {
+                        return act;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Drives the nodes until the result is there and, if one was killed or cut off, that was noticed; or, if a person breaks
+/// things, until that one quits.
 async fn run(
     fleet: &mut Fleet,
-    progress: &mut Progress<io::Stdout>,
+    progress: &mut Progress<Out>,
+    desk: &mut Option<Desk>,
     options: &Options,
     input: &Input,
 ) -> Result<(), BoxError> {
     let Options { nodes, chaos, .. } = *options;
     let job = Job::new(&input.files, input.bytes, nodes, chaos);
-    let secrets = secrets(options.nodes as usize)?;
+    let secrets = secrets(nodes as usize)?;
     let settings = |node: usize, seeds: Vec<SocketAddr>| Settings {
-        name: Progress::<io::Stdout>::name(node),
+        name: Progress::<Out>::name(node),
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         seeds,
         secrets: secrets[node].clone(),
+        is_plaintext: options.plaintext,
+        pace: if options.interactive {
+            SLOW
+        } else {
+            Duration::ZERO
+        },
         workers: WORKERS,
         job: job.clone(),
     };
     fleet.tell(0, &settings(0, vec![])).await?;
-    while !progress.is_complete() {
+    while options.interactive || !progress.is_complete() {
         let deadline = progress.deadline();
         let (node, heard) = tokio::select! {
             heard = fleet.hear() => heard,
-            () = sleep_until(deadline) => match progress.is_complete() {
-                true => break,
-                false => return Err(progress.overdue().into()),
-            },
+            act = Desk::next(desk) => {
+                if act == Act::Quit {
+                    break;
+                }
+                obey(act, fleet, progress).await?;
+                continue;
+            }
+            () = sleep_until(deadline), if !options.interactive => {
+                if let Some(nodes) = progress.heal() {
+                    for node in nodes {
+                        fleet.tell(node, &Control::Heal).await?;
+                    }
+                } else if !progress.is_complete() {
+                    return Err(progress.overdue().into());
+                }
+                continue;
+            }
         };
         let order = match heard {
-            Heard::Event(event) => progress.on_event(node, event)?,
+            Heard::Event(event) => {
+                if let Some(desk) = desk {
+                    desk.board.on_event(node, &event);
+                }
+                progress.on_event(node, event)?
+            }
             Heard::Nonsense(error) => {
-                return Err(format!("{}: {error}", Progress::<io::Stdout>::name(node)).into());
+                return Err(format!("{}: {error}", Progress::<Out>::name(node)).into());
             }
             Heard::Ended => {
+                if let Some(desk) = desk {
+                    desk.board.on_end(node);
+                }
                 let status = fleet.exit_status(node).await;
                 progress.on_end(node, status)?;
                 Order::Nothing
@@ -239,19 +326,62 @@ async fn run(
                     fleet.tell(node, &settings(node, vec![seed])).await?;
                 }
             }
-            Order::Kill { node, chunks } => {
-                let pid = fleet.pid(node);
-                let killed_at = fleet.kill(node).await?;
-                progress.on_kill(node, pid, chunks, killed_at);
+            Order::Kill { node, chunks } => kill(node, chunks, fleet, progress).await?,
+            Order::Cut { node, chunks } => cut(node, chunks, fleet, progress).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn kill(
+    node: usize,
+    chunks: usize,
+    fleet: &mut Fleet,
+    progress: &mut Progress<Out>,
+) -> Result<(), BoxError> {
+    let pid = fleet.pid(node);
+    let killed_at = fleet.kill(node).await?;
+    progress.on_kill(node, pid, chunks, killed_at);
+    Ok(())
+}
+
+async fn cut(
+    node: usize,
+    chunks: usize,
+    fleet: &mut Fleet,
+    progress: &mut Progress<Out>,
+) -> Result<(), BoxError> {
+    for (node, control) in progress.on_cut(node, chunks) {
+        fleet.tell(node, &control).await?;
+    }
+    Ok(())
+}
+
+/// Does what a person asks for.
+async fn obey(act: Act, fleet: &mut Fleet, progress: &mut Progress<Out>) -> Result<(), BoxError> {
+    match act {
+        Act::Kill(node) => kill(node, 0, fleet, progress).await?,
+        Act::Pause(node, is_paused) => {
+            fleet.pause(node, is_paused);
+            let how = if is_paused { "stopped" } else { "goes on" };
+            let name = Progress::<Out>::name(node);
+            progress.story().tell(format_args!("{name} {how}"));
+        }
+        Act::Cut(node) => cut(node, 0, fleet, progress).await?,
+        Act::Heal => {
+            for node in progress.heal_now().into_iter().flatten() {
+                fleet.tell(node, &Control::Heal).await?;
             }
         }
+        Act::Crash(node, worker) => fleet.tell(node, &Control::Crash(worker)).await?,
+        Act::Quit => {}
     }
     Ok(())
 }
 
 /// Compares the result with the plain count, writes it, and says what came of it.
 fn conclude(
-    mut progress: Progress<io::Stdout>,
+    mut progress: Progress<Out>,
     options: &Options,
     input: &Input,
     output: Option<Output>,
@@ -272,6 +402,7 @@ fn conclude(
         exact: tally == plain,
         actor_restarts: progress.restarts(),
         nodes_killed: progress.victims().len() as u32,
+        partitions: progress.partitions(),
         node_down_detected_ms: longest(|victim| victim.down_after),
         node_unreachable_ms: longest(|victim| victim.unreachable_after),
         chunks: totals.chunks,
@@ -314,7 +445,7 @@ fn secrets(nodes: usize) -> Result<Vec<Secrets>, BoxError> {
     let authority = Authority::generate(CLUSTER, 1)?;
     (0..nodes)
         .map(|node| {
-            let identity = Identity::new(CLUSTER, &Progress::<io::Stdout>::name(node))?;
+            let identity = Identity::new(CLUSTER, &Progress::<Out>::name(node))?;
             let issued = authority.issue(&identity, 1)?;
             Ok(Secrets {
                 gossip_key,

@@ -26,6 +26,8 @@ pub enum WorkerMsg {
         /// Where the counts go, unless a younger coordinator is in office.
         reply: Reply<Result<Blob, Superseded>>,
     },
+    /// Crash: a person wants to see what happens.
+    Crash,
 }
 
 impl RemoteMessage for WorkerMsg {

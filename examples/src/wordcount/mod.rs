@@ -14,16 +14,20 @@
 //! | [`messages`], [`worker`], [`crew`], [`peers`], [`coordinator`] | the actors, and who drives them |
 //! | [`node`], [`neighbours`], [`node_process`] | one node, what it sees of the others, and its program |
 //! | [`protocol`], [`processes`], [`progress`], [`launcher`] | the processes, and who starts, kills and hears them |
-//! | [`cli`], [`story`], [`report`] | what a person types and sees |
+//! | [`cli`], [`story`], [`report`], [`board`], [`console`] | what a person types and sees |
 
 pub mod archive;
 pub mod blob;
+pub mod board;
 pub mod chaos;
 pub mod chunk;
 pub mod cli;
+pub mod console;
 pub mod coordinator;
 pub mod crew;
+mod cuts;
 pub mod input;
+pub mod job_error;
 pub mod launcher;
 pub mod ledger;
 pub mod messages;

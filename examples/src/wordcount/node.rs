@@ -18,7 +18,7 @@ use treewarden::{
         Node, NodeConfig,
         node::{Key, Preset},
         singleton::{SingletonConfig, Verdict},
-        transport::Credentials,
+        transport::{Credentials, Gate},
     },
     runtime::{Failure, System},
     supervisor::{Child, Supervisor, Tree},
@@ -28,9 +28,9 @@ use super::{
     archive::SharedArchive,
     coordinator::{self, Outcome},
     crew::Crew,
-    messages::{FOREMAN, worker_name},
+    messages::{FOREMAN, WorkerMsg, worker_name},
     neighbours::{self, Listener},
-    protocol::{Event, EventSink, Job, Settings},
+    protocol::{Control, Event, EventSink, Job, Settings},
     worker::{Foreman, Worker},
 };
 
@@ -61,10 +61,14 @@ const COORDINATOR: &str = "coordinator";
 pub async fn start(
     system: &System,
     workers: u32,
+    pace: Duration,
     events: &EventSink,
 ) -> Result<(Tree, Crew), Failure> {
     let archive = SharedArchive::default();
-    let children = (1..=workers).map(|number| worker(number, archive.clone(), events.clone()));
+    let children = (1..=workers).map(|number| {
+        let worker = (archive.clone(), pace);
+        self::worker(number, worker, events.clone())
+    });
     let tree = Supervisor::one_for_one("node")
         .child(
             Supervisor::one_for_one("workers")
@@ -88,7 +92,7 @@ pub async fn start(
     Ok((tree, crew))
 }
 
-fn worker(number: u32, archive: SharedArchive, events: EventSink) -> Child {
+fn worker(number: u32, (archive, pace): (SharedArchive, Duration), events: EventSink) -> Child {
     Child::actor(worker_name(number), move |init| {
         if let Some(reason) = init.last_exit() {
             events(Event::Restarted {
@@ -97,7 +101,7 @@ fn worker(number: u32, archive: SharedArchive, events: EventSink) -> Child {
                 reason: reason.to_string(),
             });
         }
-        let worker = Worker::new(archive.clone());
+        let worker = Worker::new(archive.clone(), pace);
         async { Ok(worker) }
     })
 }
@@ -181,7 +185,7 @@ fn coordinator(coordination: Coordination) -> Child {
     })
 }
 
-/// Runs a node until `stop` resolves or its sender is dropped.
+/// Runs a node until `stop` resolves or its sender is dropped, and does what `controls` say.
 ///
 /// # Errors
 ///
@@ -189,6 +193,7 @@ fn coordinator(coordination: Coordination) -> Child {
 pub async fn run(
     settings: Settings,
     events: EventSink,
+    mut controls: mpsc::Receiver<Control>,
     stop: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let system = System::new(settings.name.clone());
@@ -199,22 +204,27 @@ pub async fn run(
         secrets.private_key.as_bytes(),
     )?;
     let founds = settings.seeds.is_empty();
-    let config = NodeConfig::new(CLUSTER, &*settings.name)
+    let gate = Gate::new();
+    let mut config = NodeConfig::new(CLUSTER, &*settings.name)
         .listen(settings.listen)
         .seeds(settings.seeds)
         .key(Key::from_bytes(secrets.gossip_key))
         .credentials(credentials)
+        .gate(gate.clone())
         .preset(Preset::Local);
+    if settings.is_plaintext {
+        config = config.plaintext_links_on_loopback();
+    }
     let node = Arc::new(Node::start(&system, config).await?);
     // Before anybody can be told of this node, so that nothing is missed.
     let membership = node.events();
     events(Event::Listening(node.local_addr()));
 
-    let (tree, crew) = start(&system, settings.workers, &events).await?;
+    let (tree, crew) = start(&system, settings.workers, settings.pace, &events).await?;
     expose(&node, &crew)?;
     let coordination = Coordination {
         node: node.clone(),
-        home: crew,
+        home: crew.clone(),
         job: settings.job,
         founds,
         events: events.clone(),
@@ -222,7 +232,15 @@ pub async fn run(
     tree.start_child(coordinator(coordination)).await?;
 
     let watching = neighbours::watch(&node, membership, Listener::Launcher(&events));
+    let controlled = async {
+        while let Some(control) = controls.recv().await {
+            obey(control, &gate, &crew);
+        }
+        // The input has ended, and `stop` says so.
+        std::future::pending::<()>().await
+    };
     let ended = tokio::select! {
+        () = controlled => Ok(()),
         () = watching => Err(Failure::msg("its membership ended")),
         reason = tree.wait() => Err(Failure::msg(format!("its supervision tree ended: {reason}"))),
         _ = stop => Ok(()),
@@ -230,6 +248,21 @@ pub async fn run(
     tree.shutdown().await;
     node.shutdown().await;
     ended
+}
+
+fn obey(control: Control, gate: &Gate, crew: &Crew) {
+    match (control, crew) {
+        (Control::Cut(addrs), _) => addrs.into_iter().for_each(|addr| gate.cut(addr)),
+        (Control::Heal, _) => gate.heal_all(),
+        (Control::Crash(number), Crew::Here { workers, .. }) => {
+            let worker = (number as usize).checked_sub(1);
+            if let Some(worker) = worker.and_then(|index| workers.get(index)) {
+                // A worker whose mailbox is full has enough to do.
+                let _ = worker.try_tell(WorkerMsg::Crash);
+            }
+        }
+        (Control::Crash(_), Crew::There { .. }) => {}
+    }
 }
 
 /// Lets the other nodes reach the crew.

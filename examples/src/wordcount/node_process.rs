@@ -1,6 +1,6 @@
 //! The program of a node process: [`main`].
 //!
-//! It reads its settings from its standard input, does what they say, and writes events to its standard output until its
+//! It reads its settings and controls from its standard input, does what they say, and writes events to its standard output until its
 //! input ends. The input is read on a thread of its own, so that even a node whose runtime is stuck ends.
 
 use std::{
@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     node,
-    protocol::{self, Event, EventSink, Settings},
+    protocol::{self, Control, Event, EventSink, Settings},
 };
 
 /// How long a node may take to stop in order after its input has ended.
@@ -23,6 +23,9 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// How long work on other threads may take after everything else has ended.
 const THREADS_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// Controls that may wait before their sender does.
+const CONTROLS_WAITING_MAX: usize = 16;
 
 /// Threads for the tasks of a node. Several nodes share one machine.
 const THREADS: usize = 2;
@@ -38,7 +41,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let stop = stop_at_end_of_input();
+    let (controls, stop) = listen_to_input();
     keep_quiet_about_chaos();
     let events = events_to_stdout();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -47,7 +50,7 @@ pub fn main() -> ExitCode {
         .build();
     let ran = match runtime {
         Ok(runtime) => {
-            let ran = runtime.block_on(node::run(settings, events.clone(), stop));
+            let ran = runtime.block_on(node::run(settings, events.clone(), controls, stop));
             runtime.shutdown_timeout(THREADS_TIME_MAX);
             ran
         }
@@ -62,17 +65,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Resolves at the end of the input. If the process has not ended some time after that, it is ended.
-fn stop_at_end_of_input() -> oneshot::Receiver<()> {
+/// What comes on the input; the second resolves at its end. If the process has not ended some time after that, it is ended.
+fn listen_to_input() -> (mpsc::Receiver<Control>, oneshot::Receiver<()>) {
     let (sender, receiver) = oneshot::channel();
+    let (controls, heard) = mpsc::channel(CONTROLS_WAITING_MAX);
     thread::spawn(move || {
+        let mut input = io::stdin().lock();
         // An error is as good as an end: nobody can order anything any more.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        while let Ok(control) = protocol::read(&mut input) {
+            if controls.blocking_send(control).is_err() {
+                break;
+            }
+        }
+        let _ = io::copy(&mut input, &mut io::sink());
         let _ = sender.send(());
         thread::sleep(STOP_TIME_MAX);
         process::exit(1);
     });
-    receiver
+    (heard, receiver)
 }
 
 /// Events go out one after the other. If nobody listens any more the input has ended, too, or soon will.

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, ChildStdin, Command},
@@ -19,7 +21,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::protocol::{self, Event, ProtocolError, Settings};
+use super::protocol::{self, Event, ProtocolError};
 
 /// How long nodes may take to stop in order before they are killed.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -102,13 +104,13 @@ impl Fleet {
         self.nodes[node].pid
     }
 
-    /// Tells a node what it is to be. One that has ended already does not hear it, and is heard to have ended.
+    /// Tells a node what it is to be, or, later, what to do. One that has ended already does not hear it, and is heard to have ended.
     ///
     /// # Errors
     ///
-    /// If the settings are too long for a frame.
-    pub async fn tell(&mut self, node: usize, settings: &Settings) -> Result<(), ProtocolError> {
-        let frame = protocol::encode(settings)?;
+    /// If the word is too long for a frame.
+    pub async fn tell(&mut self, node: usize, word: &impl Serialize) -> Result<(), ProtocolError> {
+        let frame = protocol::encode(word)?;
         if let Some(input) = &mut self.nodes[node].input {
             let _ = input.write_all(&frame).await;
             let _ = input.flush().await;
@@ -140,6 +142,21 @@ impl Fleet {
         Ok(killed_at)
     }
 
+    /// Stops a node's process (SIGSTOP) or has it go on (SIGCONT). One that has ended does not notice.
+    pub fn pause(&self, node: usize, is_paused: bool) {
+        let signal = if is_paused {
+            Signal::STOP
+        } else {
+            Signal::CONT
+        };
+        let process = &self.nodes[node];
+        if process.child.id().is_some()
+            && let Some(pid) = Pid::from_raw(process.pid.cast_signed())
+        {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// How a node ended, whose end was heard: waits a little for its exit status.
     pub async fn exit_status(&mut self, node: usize) -> Option<ExitStatus> {
         let wait = self.nodes[node].child.wait();
@@ -150,8 +167,9 @@ impl Fleet {
     /// Tells all nodes to stop, hears them out, and kills those that take too long. Returns how many had to be killed.
     pub async fn stop(mut self, mut hear: impl FnMut(usize, Event)) -> usize {
         let deadline = Instant::now() + STOP_TIME_MAX;
-        for node in &mut self.nodes {
-            node.input = None;
+        for node in 0..self.nodes.len() {
+            self.nodes[node].input = None;
+            self.pause(node, false);
         }
         while self.nodes.iter().any(|node| node.is_heard)
             && let Ok((node, heard)) = timeout_at(deadline, self.hear()).await

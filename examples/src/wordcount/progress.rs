@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     io::Write,
     net::SocketAddr,
     process::ExitStatus,
@@ -14,10 +13,12 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    protocol::{Event, Standing},
+    cuts::Cuts,
+    job_error::JobError,
+    protocol::{Control, Event, Standing},
     report::{Bytes, Counted},
     story::Story,
-    tally::{MalformedCounts, Tally},
+    tally::Tally,
 };
 
 /// How long the nodes may take to find each other.
@@ -43,6 +44,13 @@ pub enum Order {
     Nothing,
     /// Tell the other nodes to join by way of this address.
     Invite(SocketAddr),
+    /// Cut this node off from the others.
+    Cut {
+        /// Which, from 0.
+        node: usize,
+        /// How many chunks are on it.
+        chunks: usize,
+    },
     /// Kill this node.
     Kill {
         /// Which, from 0.
@@ -51,55 +59,6 @@ pub enum Order {
         chunks: usize,
     },
 }
-
-/// The job cannot be completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum JobError {
-    /// A node said that it cannot go on.
-    NodeFailed {
-        /// Its name.
-        name: String,
-        /// What it said.
-        cause: String,
-    },
-    /// A node ended that was not told to, and the job needs it.
-    NodeEnded {
-        /// Its name.
-        name: String,
-        /// How it ended, as the operating system puts it.
-        how: String,
-    },
-    /// What was waited for did not happen.
-    Overdue {
-        /// What it was.
-        what: &'static str,
-        /// For how long.
-        waited: Duration,
-    },
-    /// The coordinator's result makes no sense.
-    Malformed(MalformedCounts),
-}
-
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NodeFailed { name, cause } => write!(f, "{name} failed: {cause}"),
-            Self::NodeEnded { name, how } => {
-                write!(
-                    f,
-                    "{name} ended ({how}), and the job cannot be completed without it"
-                )
-            }
-            Self::Overdue { what, waited } => {
-                write!(f, "{what} within {} s", waited.as_secs())
-            }
-            Self::Malformed(error) => write!(f, "the coordinator's result: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for JobError {}
 
 /// What became of the node that was killed.
 #[derive(Clone, Debug)]
@@ -120,7 +79,6 @@ impl Victim {
 }
 
 /// What the launcher knows of a running job.
-#[derive(Debug)]
 pub struct Progress<W> {
     story: Story<W>,
     nodes: u32,
@@ -130,6 +88,7 @@ pub struct Progress<W> {
     last_counted: Instant,
     ended: BTreeSet<usize>,
     victims: Vec<Victim>,
+    cuts: Cuts,
     restarts: u64,
     coordinators: u32,
     /// What coordinators are handing over, by node.
@@ -167,6 +126,7 @@ impl<W: Write> Progress<W> {
             last_counted: now,
             ended: BTreeSet::new(),
             victims: Vec::new(),
+            cuts: Cuts::default(),
             restarts: 0,
             coordinators: 0,
             results: BTreeMap::new(),
@@ -188,6 +148,11 @@ impl<W: Write> Progress<W> {
         &mut self.story
     }
 
+    /// The rest is told as `story`.
+    pub fn tell_on(&mut self, story: Story<W>) {
+        self.story.go_on_as(story);
+    }
+
     /// Whether the result is there and, if a node was killed, a survivor has declared it down and the others had the time
     /// to do the same.
     pub fn is_complete(&self) -> bool {
@@ -198,11 +163,16 @@ impl<W: Write> Progress<W> {
                 && (know >= self.nodes as usize
                     || enough.is_some_and(|enough| Instant::now() >= enough))
         };
-        self.done.is_some() && self.victims.iter().all(is_noticed)
+        self.done.is_some()
+            && self.cuts.waits_for().is_none()
+            && self.victims.iter().all(is_noticed)
     }
 
     /// When the job is complete, or something is wrong, if nothing is heard until then.
     pub fn deadline(&self) -> Instant {
+        if let Some(until) = self.cuts.deadline() {
+            return until;
+        }
         let (_, since, max) = self.waits_for();
         let agreements: Option<Vec<Instant>> =
             self.victims.iter().map(Victim::agreement_ends).collect();
@@ -221,6 +191,10 @@ impl<W: Write> Progress<W> {
     }
 
     fn waits_for(&self) -> (&'static str, Instant, Duration) {
+        if let Some((since, max)) = self.cuts.waits_for() {
+            let what = "the node that was cut off was not missed and seen again";
+            return (what, since, max);
+        }
         match (self.has_begun, self.done) {
             (false, _) => (
                 "the nodes did not find each other",
@@ -272,10 +246,12 @@ impl<W: Write> Progress<W> {
         let from = Self::name(node);
         match event {
             Event::Listening(address) if node == FOUNDER => {
+                self.cuts.listens(node, address);
                 self.story.tell(format_args!("{from} listens at {address}"));
                 return Ok(Order::Invite(address));
             }
             Event::Listening(address) => {
+                self.cuts.listens(node, address);
                 self.story.tell(format_args!("{from} listens at {address}"));
             }
             Event::Member { name, standing } => self.on_member(node, &name, standing),
@@ -295,8 +271,13 @@ impl<W: Write> Progress<W> {
                 self.story.progress(bytes, self.input_bytes.max(bytes));
             }
             Event::Kill { name, chunks } => {
-                if let Some(node) = (0..self.nodes as usize).find(|&n| Self::name(n) == name) {
+                if let Some(node) = self.number(&name) {
                     return Ok(Order::Kill { node, chunks });
+                }
+            }
+            Event::Cut { name, chunks } => {
+                if let Some(node) = self.number(&name) {
+                    return Ok(Order::Cut { node, chunks });
                 }
             }
             Event::Moved { name, chunks: 1 } => {
@@ -335,6 +316,10 @@ impl<W: Write> Progress<W> {
             }
         }
         Ok(Order::Nothing)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        (0..self.nodes as usize).find(|&node| Self::name(node) == name)
     }
 
     fn on_begun(&mut self, from: &str, workers: u32, found: Option<u64>) {
@@ -376,6 +361,16 @@ impl<W: Write> Progress<W> {
 
     fn on_member(&mut self, observer: usize, name: &str, standing: Standing) {
         let from = Self::name(observer);
+        let number = self.number(name);
+        let is_killed = |victim: &Victim| Some(victim.node) == number;
+        if !self.victims.iter().any(is_killed) && self.cuts.explains(observer, number, standing) {
+            let how = match standing {
+                Standing::Joined => "join under a new boot".to_string(),
+                standing => standing.to_string(),
+            };
+            self.story.tell(format_args!("{from} sees {name} {how}"));
+            return;
+        }
         let victim = self
             .victims
             .iter_mut()
@@ -416,6 +411,47 @@ impl<W: Write> Progress<W> {
         }
     }
 
+    /// A node is to be cut off from the others. Returns what to tell whom; nothing while another one is cut off.
+    pub fn on_cut(&mut self, node: usize, chunks: usize) -> Vec<(usize, Control)> {
+        let controls = self.cuts.cut(node, &self.ended);
+        if !controls.is_empty() {
+            self.story.tell(format_args!(
+                "{} was cut off from the others, with {} on it",
+                Self::name(node),
+                Counted(chunks as u64, "chunk")
+            ));
+        }
+        controls
+    }
+
+    /// If it is time to heal the cut: the nodes to tell.
+    pub fn heal(&mut self) -> Option<Vec<usize>> {
+        if !self.cuts.is_time_to_heal() {
+            return None;
+        }
+        self.heal_now()
+    }
+
+    /// The cut is healed, whether it is time or not. Returns the nodes to tell; `None` if there is no cut.
+    pub fn heal_now(&mut self) -> Option<Vec<usize>> {
+        let node = self.cuts.heal()?;
+        let name = Self::name(node);
+        self.story
+            .tell(format_args!("{name} is not cut off any more"));
+        let is_left = |node: &usize| !self.ended.contains(node);
+        Some((0..self.nodes as usize).filter(is_left).collect())
+    }
+
+    /// How often a node was cut off.
+    pub fn partitions(&self) -> u32 {
+        self.cuts.count()
+    }
+
+    /// Whether the result is there.
+    pub fn is_done(&self) -> bool {
+        self.done.is_some()
+    }
+
     /// The launcher has killed a node.
     pub fn on_kill(&mut self, node: usize, pid: u32, chunks: usize, killed_at: Instant) {
         self.story.tell(format_args!(
@@ -424,6 +460,7 @@ impl<W: Write> Progress<W> {
             Counted(chunks as u64, "chunk")
         ));
         self.ended.insert(node);
+        self.cuts.ended(node);
         self.victims.push(Victim {
             node,
             killed_at,
@@ -439,6 +476,7 @@ impl<W: Write> Progress<W> {
     ///
     /// If the job cannot be completed without it.
     pub fn on_end(&mut self, node: usize, status: Option<ExitStatus>) -> Result<(), JobError> {
+        self.cuts.ended(node);
         if !self.ended.insert(node) {
             return Ok(());
         }
@@ -457,189 +495,5 @@ impl<W: Write> Progress<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wordcount::tally::count_chunk;
-
-    type Written = Progress<Vec<u8>>;
-
-    fn progress() -> Written {
-        let story = Story::new(Vec::new(), false, std::time::Instant::now());
-        Progress::new(story, 3, 300)
-    }
-
-    fn member(name: &str, standing: Standing) -> Event {
-        Event::Member {
-            name: name.into(),
-            standing,
-        }
-    }
-
-    fn feed(progress: &mut Written, node: usize, event: Event) {
-        assert_eq!(progress.on_event(node, event), Ok(Order::Nothing));
-    }
-
-    fn finish(progress: &mut Written) {
-        let counted = Event::Counted {
-            chunks: 3,
-            redeliveries: 1,
-            taken_over: 0,
-            bytes: 300,
-        };
-        feed(progress, 0, counted);
-        feed(progress, 0, Event::Done);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_job_is_complete_when_the_result_is_there_and_all_survivors_know_of_the_death() {
-        let mut progress = progress();
-        feed(
-            &mut progress,
-            0,
-            Event::Begun {
-                workers: 6,
-                found: None,
-            },
-        );
-        let kill = Event::Kill {
-            name: "node-3".into(),
-            chunks: 4,
-        };
-        let order = progress.on_event(0, kill);
-        assert_eq!(order, Ok(Order::Kill { node: 2, chunks: 4 }));
-        progress.on_kill(2, 4711, 4, Instant::now());
-        assert_eq!(progress.on_end(2, None), Ok(()));
-        tokio::time::advance(Duration::from_millis(500)).await;
-        feed(&mut progress, 1, member("node-3", Standing::Unreachable));
-        tokio::time::advance(Duration::from_millis(250)).await;
-        feed(&mut progress, 1, member("node-3", Standing::Down));
-        finish(&mut progress);
-        assert!(!progress.is_complete());
-        tokio::time::advance(Duration::from_millis(250)).await;
-        feed(&mut progress, 0, member("node-3", Standing::Down));
-        assert!(progress.is_complete());
-        let victim = &progress.victims()[0];
-        let ms = |after: Option<Duration>| after.unwrap().as_millis();
-        assert_eq!(
-            (ms(victim.unreachable_after), ms(victim.down_after)),
-            (500, 750)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_survivor_that_has_nothing_to_tell_is_not_waited_for_much_longer() {
-        let mut progress = progress();
-        feed(
-            &mut progress,
-            0,
-            Event::Begun {
-                workers: 6,
-                found: None,
-            },
-        );
-        progress.on_kill(2, 4711, 4, Instant::now());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        feed(&mut progress, 1, member("node-3", Standing::Down));
-        finish(&mut progress);
-        assert!(!progress.is_complete());
-        assert_eq!(progress.deadline() - Instant::now(), AGREEMENT_TIME_MAX);
-        tokio::time::advance(AGREEMENT_TIME_MAX).await;
-        assert!(progress.is_complete());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_phase_has_its_deadline() {
-        let mut progress = progress();
-        let check = |progress: &Written, left: Duration, what: &str| {
-            assert_eq!(progress.deadline() - Instant::now(), left);
-            assert!(progress.overdue().to_string().contains(what));
-        };
-        check(&progress, START_TIME_MAX, "find each other within 30 s");
-        feed(
-            &mut progress,
-            0,
-            Event::Begun {
-                workers: 6,
-                found: None,
-            },
-        );
-        tokio::time::advance(Duration::from_secs(10)).await;
-        check(
-            &progress,
-            STALL_TIME_MAX - Duration::from_secs(10),
-            "no chunk",
-        );
-        feed(&mut progress, 0, Event::Progress { bytes: 100 });
-        check(&progress, STALL_TIME_MAX, "no chunk");
-        finish(&mut progress);
-        check(&progress, DETECTION_TIME_MAX, "did not notice");
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_node_is_the_end_of_the_job_before_the_work_begins_or_when_none_is_left() {
-        let mut progress = progress();
-        assert!(progress.on_end(1, None).is_err(), "the work has not begun");
-        let mut progress = self::progress();
-        feed(
-            &mut progress,
-            0,
-            Event::Begun {
-                workers: 6,
-                found: None,
-            },
-        );
-        assert_eq!(progress.on_end(1, None), Ok(()));
-        assert_eq!(progress.on_end(0, None), Ok(()), "another one coordinates");
-        assert!(progress.on_end(2, None).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_result_counts_when_it_is_whole_and_only_the_first() {
-        let mut progress = progress();
-        let begun = |found| Event::Begun { workers: 6, found };
-        let counted = |chunks| Event::Counted {
-            chunks,
-            redeliveries: 0,
-            taken_over: 0,
-            bytes: 300,
-        };
-        let result = |text: &[u8]| Event::Result(count_chunk(text).into());
-        feed(&mut progress, 0, begun(None));
-        feed(&mut progress, 0, counted(1));
-        feed(&mut progress, 0, result(b"half"));
-        // It dies before it is done, and another one follows; the third does not know that it is late.
-        feed(&mut progress, 1, begun(Some(5)));
-        for node in [1, 2] {
-            feed(&mut progress, node, counted(10 + node as u64));
-            feed(&mut progress, node, result(b"a b"));
-            feed(&mut progress, node, result(b"a"));
-        }
-        assert!(!progress.is_complete());
-        feed(&mut progress, 1, Event::Done);
-        feed(&mut progress, 2, Event::Done);
-        assert!(progress.is_complete());
-        let tally = progress.tally();
-        assert_eq!((tally.words(), tally.count(b"a")), (3, 2));
-        assert_eq!(progress.totals().unwrap().chunks, 11);
-        assert_eq!(progress.coordinators(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_node_that_fails_says_why() {
-        let failed = Event::Failed("the port is in use".into());
-        let error = progress().on_event(1, failed).unwrap_err();
-        assert_eq!(error.to_string(), "node-2 failed: the port is in use");
-    }
-
-    #[tokio::test]
-    async fn restarts_are_counted_and_told() {
-        let mut progress = progress();
-        let restarted = Event::Restarted {
-            worker: "worker-2".into(),
-            incarnation: 2,
-            reason: "panicked: chaos".into(),
-        };
-        feed(&mut progress, 1, restarted);
-        assert_eq!(progress.restarts(), 1);
-    }
-}
+#[path = "progress_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! What the launcher and a node process say to each other, through the node's standard input and output.
 //!
-//! In: one [`Settings`], and then nothing. The end of the input, however it comes about, is the order to stop, so a node
+//! In: one [`Settings`], and then [`Control`]s. The end of the input, however it comes about, is the order to stop, so a node
 //! never outlives its launcher. Out: [`Event`]s. Everything is a frame: four bytes of length, the lowest first, and that
 //! many bytes of postcard.
 //!
@@ -13,6 +13,7 @@ use std::{
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -34,10 +35,25 @@ pub struct Settings {
     pub seeds: Vec<SocketAddr>,
     /// What keeps the cluster private.
     pub secrets: Secrets,
+    /// Links are not encrypted.
+    pub is_plaintext: bool,
+    /// How long a worker takes for a chunk beyond what it needs.
+    pub pace: Duration,
     /// How many workers it has.
     pub workers: u32,
     /// What it coordinates while it is its turn.
     pub job: Job,
+}
+
+/// What a node is told while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Control {
+    /// It is cut off from the nodes that listen at these addresses, besides those of before.
+    Cut(Vec<SocketAddr>),
+    /// It is cut off from nobody any more.
+    Heal,
+    /// One of its workers is to crash, by its number from 1.
+    Crash(u32),
 }
 
 /// What keeps a cluster private. It goes to a node over its standard input, and is written nowhere.
@@ -154,6 +170,13 @@ pub enum Event {
     },
     /// The coordinator: now is the time to kill this node.
     Kill {
+        /// Its name.
+        name: String,
+        /// How many chunks are on it.
+        chunks: usize,
+    },
+    /// The coordinator: now is the time to cut this node off from the others.
+    Cut {
         /// Its name.
         name: String,
         /// How many chunks are on it.
@@ -313,6 +336,8 @@ mod tests {
             listen: "127.0.0.1:0".parse().unwrap(),
             seeds: vec![],
             secrets: Secrets::default(),
+            is_plaintext: false,
+            pace: Duration::ZERO,
             workers: 2,
             job,
         };

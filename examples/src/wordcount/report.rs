@@ -23,6 +23,8 @@ pub struct Report {
     pub actor_restarts: u64,
     /// How many node processes were killed.
     pub nodes_killed: u32,
+    /// How often a node was cut off from the others.
+    pub partitions: u32,
     /// From the kill until the first survivor declared the node down, in milliseconds; of several the longest.
     pub node_down_detected_ms: Option<u64>,
     /// From the kill until the first survivor could not reach the node any more, in milliseconds; of several the longest.
@@ -62,13 +64,14 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{}, {} delivered again, {} taken over; {}; {} restarted, {} killed; {:.1} s",
+            "{}, {} delivered again, {} taken over; {}; {} restarted, {} killed, {}; {:.1} s",
             Counted(self.chunks, "chunk"),
             Grouped(self.chunks_redelivered),
             Grouped(self.chunks_taken_over),
             Counted(self.coordinators.into(), "coordinator"),
             Counted(self.actor_restarts, "worker"),
             Counted(self.nodes_killed.into(), "node"),
+            Counted(self.partitions.into(), "partition"),
             self.elapsed_ms as f64 / 1000.0,
         )?;
         f.write_str(if self.exact {
@@ -134,6 +137,7 @@ mod tests {
             exact: true,
             actor_restarts: 12,
             nodes_killed: 1,
+            partitions: 1,
             node_down_detected_ms: Some(800),
             node_unreachable_ms: None,
             chunks: 400,
@@ -148,7 +152,7 @@ mod tests {
     fn json_is_one_line_with_the_documented_names() {
         assert_eq!(
             report().to_json(),
-            r#"{"nodes":3,"files":1200,"bytes":52300000,"words":8000001,"distinct":400,"exact":true,"actor_restarts":12,"nodes_killed":1,"node_down_detected_ms":800,"node_unreachable_ms":null,"chunks":400,"chunks_redelivered":17,"coordinators":2,"chunks_taken_over":120,"elapsed_ms":3456}"#
+            r#"{"nodes":3,"files":1200,"bytes":52300000,"words":8000001,"distinct":400,"exact":true,"actor_restarts":12,"nodes_killed":1,"partitions":1,"node_down_detected_ms":800,"node_unreachable_ms":null,"chunks":400,"chunks_redelivered":17,"coordinators":2,"chunks_taken_over":120,"elapsed_ms":3456}"#
         );
     }
 
@@ -157,7 +161,7 @@ mod tests {
         assert_eq!(
             report().to_string(),
             "8,000,001 words, 400 different, in 1,200 files of 52.3 MB together\n\
-             400 chunks, 17 delivered again, 120 taken over; 2 coordinators; 12 workers restarted, 1 node killed; 3.5 s\n\
+             400 chunks, 17 delivered again, 120 taken over; 2 coordinators; 12 workers restarted, 1 node killed, 1 partition; 3.5 s\n\
              exact: a plain single-threaded count gives the same"
         );
         assert_eq!(Grouped(100).to_string(), "100");

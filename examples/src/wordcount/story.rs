@@ -14,7 +14,6 @@ use super::report::Bytes;
 const BAR_WIDTH: u64 = 30;
 
 /// Writes the story of one job.
-#[derive(Debug)]
 pub struct Story<W> {
     out: W,
     redraws: bool,
@@ -23,12 +22,12 @@ pub struct Story<W> {
     tenths_told: u64,
 }
 
-impl Story<io::Stdout> {
+impl Story<Box<dyn Write>> {
     /// A story on standard output.
     pub fn on_stdout() -> Self {
         let out = io::stdout();
         let redraws = out.is_terminal();
-        Self::new(out, redraws, Instant::now())
+        Self::new(Box::new(out), redraws, Instant::now())
     }
 }
 
@@ -42,6 +41,12 @@ impl<W: Write> Story<W> {
             bar: String::new(),
             tenths_told: 0,
         }
+    }
+
+    /// The rest of the story goes to where `other` would go.
+    pub fn go_on_as(&mut self, other: Self) {
+        let began = self.began;
+        *self = Self { began, ..other };
     }
 
     /// When it began.

@@ -22,12 +22,13 @@ const HOLD_TIME_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Worker {
     archive: SharedArchive,
+    pace: Duration,
 }
 
 impl Worker {
-    /// A worker of the node with this archive.
-    pub fn new(archive: SharedArchive) -> Self {
-        Self { archive }
+    /// A worker of the node with this archive, which takes so much longer for a chunk than it needs.
+    pub fn new(archive: SharedArchive, pace: Duration) -> Self {
+        Self { archive, pace }
     }
 }
 
@@ -41,12 +42,18 @@ impl Actor for Worker {
             text,
             fault,
             reply,
-        } = msg;
+        } = msg
+        else {
+            panic!("chaos: a panic that was asked for");
+        };
         if let Err(superseded) = self.archive.with(|archive| archive.admit(ticket.epoch)) {
             reply.send(Err(superseded));
             return Ok(());
         }
         let counts = Blob::from(count_chunk(&text));
+        if !self.pace.is_zero() {
+            tokio::time::sleep(self.pace).await;
+        }
         // The worst moment for a crash: the work is done, and nobody has heard of it.
         match fault {
             Fault::None => {
@@ -65,8 +72,11 @@ impl Actor for Worker {
         }
     }
 
-    fn label(_: &WorkerMsg) -> &'static str {
-        "count"
+    fn label(msg: &WorkerMsg) -> &'static str {
+        match msg {
+            WorkerMsg::Count { .. } => "count",
+            WorkerMsg::Crash => "crash",
+        }
     }
 }
 
@@ -125,7 +135,7 @@ mod tests {
         fault: Fault,
     ) -> Result<Result<Blob, Superseded>, AskError> {
         let system = System::new("test");
-        let worker = system.spawn(Worker::new(archive.clone()));
+        let worker = system.spawn(Worker::new(archive.clone(), Duration::ZERO));
         let text = Blob::from(text.to_vec());
         worker
             .ask(|reply| WorkerMsg::Count {
