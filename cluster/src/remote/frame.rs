@@ -13,11 +13,19 @@
 //! * Whatever does not fit is a [`FrameError`]; the link that it came from is closed, because its next frame cannot be
 //!   found with certainty.
 
+mod decoder;
+mod encoding;
+mod raw;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::lane::Lane;
+
+pub use decoder::Decoder;
+pub use encoding::encode;
+pub(crate) use encoding::{encode_fragment_head, encode_reply_fragment_head, encode_tell_head};
 
 /// Version of the framing itself; in every frame, so that a link that lost its place is noticed.
 pub const FRAMING: u8 = 1;
@@ -36,12 +44,6 @@ pub const FRAME_BYTES_MAX: usize = FRAGMENT_BYTES + 1024;
 
 /// Number of kinds: the first byte of a body is below it.
 const KINDS: u8 = 23;
-
-/// How far a buffer is extended at once, in bytes.
-const GROWTH_BYTES: usize = 64 * 1024;
-
-/// Capacity of a buffer that is filled by each read, and half of what an empty one keeps, in bytes.
-const KEPT_BYTES: usize = 256 * 1024;
 
 /// One frame. The order of the variants is the wire format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -477,249 +479,6 @@ impl fmt::Display for FrameError {
 }
 
 impl std::error::Error for FrameError {}
-
-/// Appends the bytes of `frame` to `out`.
-///
-/// # Panics
-///
-/// If the frame has 4 GiB or more. Payloads are checked against the limit of the link before.
-pub fn encode(out: &mut Vec<u8>, frame: &Frame<'_>) {
-    let begin = out.len();
-    out.extend_from_slice(&[0; LENGTH_BYTES]);
-    out.push(FRAMING);
-    postcard::serialize_with_flavor(frame, Appending(out))
-        .expect("frames are plain data, and a vector takes any number of bytes");
-    let length = u32::try_from(out.len() - begin - LENGTH_BYTES)
-        .expect("payloads are bounded before they are framed");
-    out[begin..begin + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-}
-
-/// Number of the kind of which there are most.
-const TELL: u8 = 7;
-const FRAGMENT: u8 = 20;
-const REPLY_FRAGMENT: u8 = 22;
-
-/// Longest beginning of a frame of a number and a payload, in bytes: length, framing, kind, and two numbers.
-const HEAD_BYTES_MAX: usize = LENGTH_BYTES + 2 + 10 + 10;
-
-/// Appends what comes before the payload in a [`Frame::Tell`]: the payload has to follow. The encoding of frames that are many or long is
-/// written out.
-///
-/// # Panics
-///
-/// As [`encode`].
-pub(crate) fn encode_tell_head(out: &mut Vec<u8>, channel: u32, payload_bytes: usize) {
-    encode_head(out, TELL, channel.into(), payload_bytes);
-}
-
-/// As [`encode_tell_head`], for a [`Frame::Fragment`].
-pub(crate) fn encode_fragment_head(out: &mut Vec<u8>, channel: u32, payload_bytes: usize) {
-    encode_head(out, FRAGMENT, channel.into(), payload_bytes);
-}
-
-/// As [`encode_tell_head`], for a [`Frame::ReplyFragment`].
-pub(crate) fn encode_reply_fragment_head(out: &mut Vec<u8>, number: u64, payload_bytes: usize) {
-    encode_head(out, REPLY_FRAGMENT, number, payload_bytes);
-}
-
-fn encode_head(out: &mut Vec<u8>, kind: u8, number: u64, payload_bytes: usize) {
-    let mut head = [0; HEAD_BYTES_MAX];
-    head[LENGTH_BYTES] = FRAMING;
-    head[LENGTH_BYTES + 1] = kind;
-    let mut end = LENGTH_BYTES + 2;
-    for mut value in [number, payload_bytes as u64] {
-        while value >= 0x80 {
-            head[end] = value as u8 | 0x80;
-            value >>= 7;
-            end += 1;
-        }
-        head[end] = value as u8;
-        end += 1;
-    }
-    let length = u32::try_from(end - LENGTH_BYTES + payload_bytes)
-        .expect("payloads are bounded before they are framed");
-    head[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&head[..end]);
-}
-
-/// The body of a [`Frame::Tell`] as it is usually written; `None`: whoever reads every frame has to look.
-fn decode_tell(body: &[u8]) -> Option<Frame<'_>> {
-    let (&TELL, mut rest) = body.split_first()? else {
-        return None;
-    };
-    let mut values = [0_u64; 2];
-    for value in &mut values {
-        for shift in [0, 7, 14, 21] {
-            let (&byte, others) = rest.split_first()?;
-            rest = others;
-            *value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-            if shift == 21 {
-                return None;
-            }
-        }
-    }
-    let [channel, payload_bytes] = values;
-    (rest.len() as u64 == payload_bytes).then_some(Frame::Tell {
-        channel: channel as u32,
-        payload: rest,
-    })
-}
-
-/// The body of a frame, without its length.
-fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
-    let (&framing, body) = bytes.split_first().ok_or(FrameError::TooShort)?;
-    if framing != FRAMING {
-        return Err(FrameError::Framing { found: framing });
-    }
-    if let Some(tell) = decode_tell(body) {
-        return Ok(tell);
-    }
-    let &kind = body.first().ok_or(FrameError::TooShort)?;
-    if kind >= KINDS {
-        return Err(FrameError::UnknownKind { kind });
-    }
-    match postcard::take_from_bytes(body) {
-        Ok((frame, [])) => Ok(frame),
-        Ok(_) | Err(_) => Err(FrameError::Malformed { kind }),
-    }
-}
-
-/// Finds frames in a stream of bytes.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    bytes: Vec<u8>,
-    /// How many of them have been handed out.
-    taken: usize,
-}
-
-impl Decoder {
-    /// An empty buffer.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Where to append what has been read. Frames that were handed out are forgotten.
-    pub fn space(&mut self) -> &mut Vec<u8> {
-        // What has come filled it: more comes at once than it has room for.
-        let capacity = self.bytes.capacity();
-        let was_full = capacity > 0 && self.bytes.len() == capacity;
-        if self.taken == self.bytes.len() {
-            self.bytes.clear();
-            if capacity > 2 * KEPT_BYTES {
-                self.bytes.shrink_to(KEPT_BYTES);
-            }
-            self.taken = 0;
-        } else if capacity - self.bytes.len() < GROWTH_BYTES {
-            // What is left is moved to the front only when there is no room behind it: seldom, if the buffer is long.
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
-        }
-        let is_too_short = was_full && capacity < KEPT_BYTES;
-        self.bytes.reserve(if is_too_short {
-            KEPT_BYTES
-        } else {
-            GROWTH_BYTES
-        });
-        &mut self.bytes
-    }
-
-    /// Whether [`next`](Self::next) has a frame.
-    ///
-    /// # Errors
-    ///
-    /// [`FrameError::TooLong`], as soon as the length is there.
-    pub fn is_ready(&self, frame_bytes_max: usize) -> Result<bool, FrameError> {
-        Ok(self.peek(frame_bytes_max)?.is_some())
-    }
-
-    /// What follows the length of the next frame, if all of it is there.
-    fn peek(&self, frame_bytes_max: usize) -> Result<Option<&[u8]>, FrameError> {
-        let rest = &self.bytes[self.taken..];
-        let Some((length, rest)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
-            return Ok(None);
-        };
-        let bytes = u32::from_le_bytes(*length) as usize;
-        if bytes > frame_bytes_max {
-            return Err(FrameError::TooLong {
-                bytes,
-                bytes_max: frame_bytes_max,
-            });
-        }
-        Ok(rest.get(..bytes))
-    }
-
-    /// The next whole frame; `None` until more bytes have come.
-    ///
-    /// # Errors
-    ///
-    /// See [`FrameError`]. Nothing that follows can be trusted.
-    pub fn next(&mut self, frame_bytes_max: usize) -> Result<Option<Frame<'_>>, FrameError> {
-        let Some(bytes) = self.peek(frame_bytes_max)?.map(<[u8]>::len) else {
-            return Ok(None);
-        };
-        let begin = self.taken + LENGTH_BYTES;
-        self.taken = begin + bytes;
-        decode(&self.bytes[begin..self.taken]).map(Some)
-    }
-
-    /// How much memory it holds, in bytes.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-}
-
-/// Appends to a vector.
-struct Appending<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Appending<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Bytes as one piece: serde takes a slice for a list of numbers otherwise.
-mod raw {
-    use std::fmt;
-
-    use serde::{Deserializer, Serializer, de::Visitor};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<&'de [u8], D::Error> {
-        struct Borrowed;
-        impl<'de> Visitor<'de> for Borrowed {
-            type Value = &'de [u8];
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_bytes(Borrowed)
-    }
-}
 
 #[cfg(test)]
 mod tests;

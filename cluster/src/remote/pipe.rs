@@ -331,7 +331,7 @@ mod tests {
         pipe.push(&Frame::Close { channel: 2 });
         let (kinds, _) = next(&pipe).await;
         assert_eq!(kinds, ["Ping", "Close", "Fragment"]);
-        assert_eq!(pipe.take_finished(), []);
+        assert!(pipe.take_finished().is_empty());
         pipe.close();
         assert!(!pipe.push(&Frame::Ping));
         let (kinds, is_last) = next(&pipe).await;

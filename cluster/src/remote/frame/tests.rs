@@ -1,6 +1,6 @@
 //! What a stranger can put on the wire: every frame cut, stretched and damaged.
 
-use super::*;
+use super::{decoder::GROWTH_BYTES, encoding::decode, *};
 
 const BYTES_MAX: usize = 4096;
 
