@@ -5,6 +5,7 @@
 
 pub mod fuzzing;
 pub mod netns;
+pub mod nodes;
 pub mod processes;
 pub mod scratch;
 pub mod sim;
