@@ -1,4 +1,5 @@
-//! Nodes in network namespaces: each has its own card, addresses and links, as machines have. Needs root and iproute2; skipped without.
+//! Nodes as processes, most of them in network namespaces: each has its own card, addresses and links, as machines have. That needs root and
+//! iproute2, and is skipped without.
 
 use std::time::Duration;
 
@@ -92,4 +93,38 @@ fn a_node_whose_cable_is_pulled_and_one_that_is_killed_are_found_and_come_back()
     lab.set_cable(2, true).expect("the switch obeys");
     cluster.start(4).expect("a node can be started");
     all_agree(&mut cluster, "after they are back");
+}
+
+/// The host of a killed process refuses connections to it: nobody has to wait for the suspicion to end.
+#[test]
+fn on_loopback_a_killed_node_is_known_to_be_gone_and_its_work_is_begun_elsewhere() {
+    let command = vec![env!("CARGO_BIN_EXE_lab_node").to_owned()];
+    let hosts = Hosts::Loopback { nodes: 3 };
+    let mut cluster = Cluster::new(hosts, command, "killed").expect("certificates can be made");
+    for node in 0..3 {
+        cluster.start(node).expect("a node can be started");
+    }
+    all_agree(&mut cluster, "at the start");
+    let has_begun = |record: &Record| matches!(record.said, Said::Begun { .. });
+    assert!(cluster.watch_until(LIMIT, |log| log.iter().any(has_begun)));
+    let host = cluster.log().iter().rfind(|record| has_begun(record));
+    let host = host.expect("one has begun").node;
+    let begun = cluster.log().len();
+    cluster.kill(host).expect("it runs");
+    let elsewhere = |record: &Record| record.node != host && has_begun(record);
+    assert!(cluster.watch_until(LIMIT, |log| log[begun..].iter().any(elsewhere)));
+    // A suspicion lasts a second and a half at least.
+    let name = format!("n{host:02}");
+    let first = |is: &dyn Fn(&Said) -> bool| {
+        let since = cluster.log()[begun..].iter();
+        let mut times = since.filter(|r| is(&r.said)).map(|r| r.at_us);
+        times.next().expect("it was said")
+    };
+    let suspected_us = first(&|said| matches!(said, Said::Suspected { node } if *node == name));
+    let lost_us = first(&|said| matches!(said, Said::Unreachable { node } if *node == name));
+    assert!(
+        lost_us - suspected_us < 1_400_000,
+        "{:#?}",
+        &cluster.log()[begun..]
+    );
 }

@@ -76,7 +76,11 @@ impl Member {
             .seeds(seeds.iter().map(|seed| seed.node.local_addr()));
         let node = Arc::new(Node::start(&system, config).await.unwrap());
         let keeper = KeeperConfig {
-            singleton: SingletonConfig::new(Duration::from_millis(300)),
+            // Nothing is cut off or stopped here, and a busy machine is no reason to stop the work.
+            singleton: SingletonConfig {
+                contact: Duration::from_secs(5),
+                ..SingletonConfig::new(Duration::from_millis(300))
+            },
             pace: Pace {
                 settling: Duration::from_millis(300),
                 ..Pace::default()

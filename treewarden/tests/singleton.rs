@@ -27,7 +27,11 @@ impl Member {
             .plaintext_links_on_loopback()
             .seeds(seeds.iter().map(|seed| seed.node.local_addr()));
         let node = Arc::new(Node::start(&system, config).await.unwrap());
-        let config = SingletonConfig::new(Duration::from_millis(200));
+        // Nothing is cut off or stopped here, and a busy machine is no reason to stop the work.
+        let config = SingletonConfig {
+            contact: Duration::from_secs(5),
+            ..SingletonConfig::new(Duration::from_millis(200))
+        };
         let work = singleton::child("work", node.clone(), config, |_term| {
             let until_it_fails = || async { tokio::time::sleep(Duration::from_secs(3600)).await };
             Supervisor::one_for_one("work")

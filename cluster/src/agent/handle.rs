@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -179,6 +180,25 @@ impl AgentHandle {
     /// [`CallError`]; the key stays.
     pub async fn remove_key(&self, key: Key) -> Result<(), CallError> {
         self.call(|reply| Command::RemoveKey(key, reply)).await?
+    }
+
+    /// Whether enough others have answered within `within`; see [`Machine::is_in_touch`]. An agent that has ended is not in touch.
+    pub(crate) async fn is_in_touch(&self, within: Duration) -> bool {
+        let asked = self.call(|reply| Command::InTouch(within, reply)).await;
+        asked.unwrap_or(false)
+    }
+
+    /// Whether that boot has not answered within `within`; see [`Machine::is_silent`].
+    pub(crate) async fn is_silent(&self, id: NodeId, within: Duration) -> bool {
+        let asked = self
+            .call(|reply| Command::IsSilent(id, within, reply))
+            .await;
+        asked.unwrap_or(false)
+    }
+
+    /// The host of that boot refuses connections at its address; see [`Machine::handle_refused`].
+    pub(crate) async fn note_refused(&self, id: NodeId) {
+        let _ = self.commands.send(Command::Refused(id)).await; // an agent that has ended needs no news
     }
 
     /// Counters.

@@ -16,7 +16,7 @@ use super::seeds::Found;
 use super::streams::Streams;
 use super::transport::DatagramTransport;
 use crate::datagram::{Courier, Key, KeyError, Keyring, Opened};
-use crate::membership::{DownReason, Event, Machine, Metadata, NodeName};
+use crate::membership::{DownReason, Event, Machine, Metadata, NodeId, NodeName};
 use crate::partition::LeaseAnswer;
 
 /// Datagrams worked off before commands and timers get their turn.
@@ -47,6 +47,9 @@ pub(super) enum Command {
     Heard(SocketAddr, Vec<Vec<u8>>, oneshot::Sender<Vec<Vec<u8>>>),
     /// The keys, for a conversation.
     Keyring(oneshot::Sender<Option<Keyring>>),
+    InTouch(Duration, oneshot::Sender<bool>),
+    IsSilent(NodeId, Duration, oneshot::Sender<bool>),
+    Refused(NodeId),
 }
 
 /// tokio's monotonic time as the machine's: since the start.
@@ -341,6 +344,13 @@ impl<T: DatagramTransport> Shell<T> {
                     ..self.stats
                 });
             }
+            Command::InTouch(within, answer) => {
+                let _ = answer.send(self.machine.is_in_touch(now, within));
+            }
+            Command::IsSilent(id, within, answer) => {
+                let _ = answer.send(self.machine.is_silent(now, &id, within));
+            }
+            Command::Refused(id) => self.machine.handle_refused(now, &id),
             Command::Lease(number, answer) => self.machine.handle_lease(now, number, answer),
             Command::Heard(from, packets, answer) => {
                 // What it does not understand it counts by itself.

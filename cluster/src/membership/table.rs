@@ -61,6 +61,10 @@ pub(super) struct Member {
     pub(super) suspicion: Option<Box<Suspicion>>,
     /// When a packet of exactly this boot last arrived here whose sender saw the cluster just as this machine did.
     pub(super) agreed_at: Option<Moment>,
+    /// When the youngest ping was sent that this boot has answered.
+    pub(super) answered_at: Option<Moment>,
+    /// Its host says that the process is gone. Present only while it is unreachable.
+    pub(super) refused: bool,
     /// Since when the state is what it is.
     pub(super) since: Moment,
     /// Since when this boot is known.
@@ -217,6 +221,8 @@ impl Table {
             unknown: update.unknown.clone(),
             suspicion: None,
             agreed_at: None,
+            answered_at: None,
+            refused: false,
             since: now.into(),
             known_since: now.into(),
             position_in_group: self.groups[group as usize].len() as u32,
@@ -250,6 +256,8 @@ impl Table {
             member.unknown = update.unknown.clone();
             member.suspicion = None;
             member.agreed_at = None;
+            member.answered_at = None;
+            member.refused = false;
             member.since = now.into();
             member.known_since = now.into();
         });
@@ -260,6 +268,9 @@ impl Table {
         self.change(slot, |member| {
             if member.claim.state() != claim.state() {
                 member.since = now.into();
+            }
+            if claim.state() != State::Unreachable {
+                member.refused = false;
             }
             if claim.state() != State::Suspect {
                 member.suspicion = None;

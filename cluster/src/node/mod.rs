@@ -14,6 +14,7 @@
 
 mod config;
 mod operations;
+pub(crate) mod refusals;
 
 use std::{
     collections::hash_map::RandomState,
@@ -212,6 +213,8 @@ impl Node {
         let look = Membership(Arc::downgrade(&inner));
         tokio::spawn(groups::run(hall, clerk, inner.agent.subscribe(), look));
         tokio::spawn(tell_links(Arc::downgrade(&inner), events));
+        let suspicions = inner.agent.subscribe();
+        tokio::spawn(refusals::watch(Arc::downgrade(&inner), suspicions));
         let root: Weak<dyn Root> = Arc::downgrade(&inner) as Weak<dyn Root>;
         Ok(Self {
             _attachment: system.attach_root(root),
@@ -312,6 +315,10 @@ impl Node {
 
     /// This node's part in the singleton `name`: the oldest member with the role does its work. Every node that may do it asks once for each
     /// singleton, with the same settings, and does what it is [told](Duty::next).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     pub fn singleton(&self, name: &str, config: SingletonConfig) -> Duty {
         let inner = &self.inner;
         let number = inner.duties_made.fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,10 @@ use super::{Verdict, View};
 /// How many times as long as a view has to be stable can a restless one put off the verdict.
 const RESTLESS_FACTOR: u32 = 4;
 
+/// Where the hosts of all lost members say that the processes are gone, the view has to be stable for this part of the time. There is no other
+/// side then that is found out about bit by bit; what is left is time for the others to see the same, whose votes are asked for anyway.
+const REFUSED_DIVISOR: u32 = 20;
+
 /// What to do with a view that never settles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restless {
@@ -23,7 +27,8 @@ pub enum Restless {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// How long a view of up to ten members has to be stable. A view of `n` has to be so `max(1, log10 n)` times as long, because the
-    /// members of a lost side are found over a time that grows alike.
+    /// members of a lost side are found over a time that grows alike. A twentieth of that is enough when the host of every lost member
+    /// [says](super::Unreachable::refused) that the process is gone.
     pub stable_after: Duration,
     /// What to do when it has not been so within four times that time after the first loss.
     pub restless: Restless,
@@ -47,7 +52,10 @@ impl Patience {
 
     /// What to do instead of deciding, if it is not yet time to decide.
     pub(super) fn instead(&self, view: &View) -> Option<Verdict> {
-        let stable_after = self.stable_after(view.len());
+        let mut stable_after = self.stable_after(view.len());
+        if view.unreachable.iter().all(|lost| lost.refused) {
+            stable_after /= REFUSED_DIVISOR;
+        }
         let until_stable = stable_after.saturating_sub(view.stable_for);
         if until_stable.is_zero() {
             return None;

@@ -44,6 +44,7 @@ fn peers(boots: &[u64]) -> Vec<Peer> {
 fn view(reachable: &[u64], silent: &[u64], unreachable: &[u64], stable_for: Duration) -> View {
     let lost = |boot: &u64| Unreachable {
         peer: peer(*boot),
+        refused: false,
         for_duration: stable_for,
     };
     View {
@@ -301,6 +302,24 @@ fn every_policy_waits_until_the_view_has_settled_longer_in_greater_clusters() {
             assert_ne!(settled, "wait", "{policy:?} of {members}");
         }
     }
+}
+
+#[test]
+fn members_whose_hosts_say_that_they_are_gone_are_waited_for_a_twentieth_of_the_time() {
+    let policy = KeepMajority::new(STABLE_AFTER);
+    let decide = |stable_for_ms, refused: [bool; 2]| {
+        let stable_for = Duration::from_millis(stable_for_ms);
+        let mut view = view(&[1, 2, 3], &[], &[4, 5], stable_for);
+        for (lost, refused) in view.unreachable.iter_mut().zip(refused) {
+            lost.refused = refused;
+        }
+        policy.decide(&view)
+    };
+    let soon = Duration::from_millis(50);
+    assert_eq!(decide(200, [true, true]), Verdict::WaitFor(soon));
+    assert_eq!(decide(250, [true, true]), Verdict::DownUnreachable);
+    // One that only does not answer may be on the other side of a split.
+    assert_eq!(word(decide(250, [true, false])), "wait");
 }
 
 #[test]

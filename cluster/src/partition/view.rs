@@ -20,6 +20,8 @@ pub struct Peer {
 pub struct Unreachable {
     /// Who.
     pub peer: Peer,
+    /// The deciding process has seen that the host of this one refuses connections at its address: the process is gone, and no split hides it.
+    pub refused: bool,
     /// For how long, in time that the deciding process ran.
     pub for_duration: Duration,
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::machine::{Machine, SingletonConfig, Verdict, Voter};
+use super::touch::{Part, Touch};
 use crate::agent::{AgentHandle, Events};
 use crate::membership::{Event, MemberInfo, NodeId};
 
@@ -37,6 +38,7 @@ pub struct Duty {
     machine: Machine,
     /// Whether this boot is in contact with others, or founds the cluster.
     has_joined: bool,
+    touch: Touch,
     founds: bool,
     started: Instant,
     leaving: watch::Receiver<bool>,
@@ -89,6 +91,7 @@ impl Duty {
             name: name.into(),
             events: agent.subscribe(),
             has_joined: founds || !agent.members().is_empty(),
+            touch: Touch::new(agent.clone(), config.contact),
             agent,
             machine: Machine::new(config),
             founds,
@@ -115,15 +118,25 @@ impl Duty {
     /// yet.
     #[must_use]
     pub fn host(&self) -> Option<NodeId> {
+        let [host, _] = self.first_in_line();
+        host
+    }
+
+    /// The two oldest members with the role that are not down.
+    fn first_in_line(&self) -> [Option<NodeId>; 2] {
         let me = self.agent.id();
         let mine = (self.agent.state() == crate::membership::State::Alive && self.has_role(None))
             .then_some(me);
-        self.voters()
+        let mut line: Vec<NodeId> = self
+            .voters()
             .into_iter()
             .filter(|voter| !voter.state.is_down())
             .map(|voter| voter.id)
             .chain(mine)
-            .min_by(|a, b| (a.boot, &a.name).cmp(&(b.boot, &b.name)))
+            .collect();
+        line.sort_by(|a, b| (a.boot, &a.name).cmp(&(b.boot, &b.name)));
+        let mut line = line.into_iter();
+        [line.next(), line.next()]
     }
 
     /// What to do next; `None` when the node has ended. After [`Verdict::Stop`], call [`stopped`](Self::stopped) when the work has been stopped: until
@@ -150,6 +163,7 @@ impl Duty {
                         self.machine.leave();
                     }
                 }
+                () = self.touch.changed() => {}
                 () = sleep_until(due) => {}
             }
         }
@@ -171,13 +185,29 @@ impl Duty {
 
     fn look(&mut self) -> Option<Verdict> {
         let (me, state) = (self.agent.id(), self.agent.state());
+        let line = self.first_in_line();
+        let is_my_turn = line[0].as_ref() == Some(&me);
+        self.touch.take(match line {
+            _ if is_my_turn => Part::Host,
+            [Some(host), heir] if heir.as_ref() == Some(&me) => Part::Heir(host),
+            _ => Part::Bystander,
+        });
+        let in_touch = match is_my_turn {
+            true => match self.touch.is_kept() {
+                Some(is_kept) => is_kept,
+                None if self.machine.is_working() => true,
+                // Before the first look nothing is begun.
+                None => return None,
+            },
+            false => true,
+        };
         let has_role = self.has_role(None);
         let voters = self.voters();
         self.machine.observe(
             self.started.elapsed(),
             clock_ms(),
             (&me, state),
-            (has_role, self.has_joined),
+            (has_role, self.has_joined && in_touch),
             &voters,
         )
     }

@@ -16,18 +16,23 @@ pub struct SingletonConfig {
     /// How long after an older member was declared down the next one waits before it begins, so that the old one has stopped. Not waited for when the
     /// old one has left in order, because then it has stopped before.
     pub margin: Duration,
-    /// How long a member waits after it has joined, so that it has heard of all older ones.
+    /// How long a member waits after it has joined, or is in touch with the others again, so that it has heard of all older ones.
     pub settling: Duration,
+    /// For how long a member goes on that is not in touch with more than half of the others (see
+    /// [`is_in_touch`](crate::membership::Machine::is_in_touch)), or that did not run. Shorter than the margin by the time that the work takes
+    /// to stop: then it has stopped before anybody else begins.
+    pub contact: Duration,
 }
 
 impl SingletonConfig {
-    /// For any member, with this margin; settles for as long.
+    /// For any member, with this margin; settles for as long, and goes on without contact for three quarters of it.
     #[must_use]
     pub fn new(margin: Duration) -> Self {
         Self {
             role: None,
             margin,
             settling: margin,
+            contact: margin * 3 / 4,
         }
     }
 
@@ -36,6 +41,13 @@ impl SingletonConfig {
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = Some(role.into());
         self
+    }
+}
+
+impl Default for SingletonConfig {
+    /// For any member, with a margin of 2 s, which fits the timing of a LAN.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(2))
     }
 }
 
@@ -132,18 +144,18 @@ impl Machine {
         self.wake_at
     }
 
-    /// Looks at the view. `me` and `my_state` are this member, `has_role` whether it has the role, `has_joined` whether it is in contact with the
-    /// cluster (true for one that founds it); `others` are the other members with the role, those that are down included as long as they
+    /// Looks at the view. `me` and `my_state` are this member, `has_role` whether it has the role, `in_touch` whether it has joined the cluster (or
+    /// founds it) and has not lost touch with it since; `others` are the other members with the role, those that are down included as long as they
     /// are remembered. `clock_ms` is the wall clock in milliseconds, for the epoch.
     pub fn observe(
         &mut self,
         now: Duration,
         clock_ms: u64,
         (me, my_state): (&NodeId, State),
-        (has_role, has_joined): (bool, bool),
+        (has_role, in_touch): (bool, bool),
         others: &[Voter],
     ) -> Option<Verdict> {
-        self.note_boot(now, me, has_joined);
+        self.note_boot(now, me, in_touch);
         self.note_fallen(now, me, others);
         self.wake_at = None;
         let may_work = my_state == State::Alive && has_role && !self.is_leaving;
@@ -152,7 +164,7 @@ impl Machine {
             .filter(|other| !other.state.is_down())
             .all(|other| age(&other.id) > age(me));
         match self.phase {
-            Phase::Working if may_work && is_eldest => None,
+            Phase::Working if may_work && is_eldest && in_touch => None,
             Phase::Working => {
                 self.phase = Phase::Stopping;
                 Some(Verdict::Stop)
@@ -162,14 +174,16 @@ impl Machine {
         }
     }
 
-    fn note_boot(&mut self, now: Duration, me: &NodeId, has_joined: bool) {
+    fn note_boot(&mut self, now: Duration, me: &NodeId, in_touch: bool) {
         if self.me.as_ref() != Some(me) {
             // Another boot knows nothing yet.
             self.me = Some(me.clone());
             self.joined_at = None;
         }
-        if has_joined {
-            self.joined_at.get_or_insert(now);
+        match in_touch {
+            true => drop(self.joined_at.get_or_insert(now)),
+            // Meanwhile it may have been declared down, and another have begun.
+            false => self.joined_at = None,
         }
     }
 
@@ -326,6 +340,30 @@ mod tests {
                 "{end}"
             );
         }
+    }
+
+    #[test]
+    fn who_loses_touch_stops_at_once_and_settles_before_it_begins_again() {
+        let mut member = Member::new();
+        member.sees(0, &[]);
+        assert_eq!(member.sees(3, &[(7, ALIVE)]), begin(3000));
+        let others = [Voter {
+            id: id(7),
+            state: ALIVE,
+        }];
+        let mut touches = |at_s: u32, in_touch| {
+            let clock_ms = u64::from(at_s) * 1000;
+            let me = (&id(5), ALIVE);
+            let verdict = member
+                .0
+                .observe(S * at_s, clock_ms, me, (true, in_touch), &others);
+            member.0.stopped();
+            verdict
+        };
+        assert_eq!(touches(4, false), Some(Verdict::Stop));
+        assert_eq!(touches(5, true), None);
+        assert_eq!(touches(7, true), None);
+        assert_eq!(touches(8, true), begin(8000));
     }
 
     #[test]

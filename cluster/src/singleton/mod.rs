@@ -8,10 +8,15 @@
 //!
 //! *Unreachable* moves nothing: only *down* does, and that comes from the partition policy, an operator or a leave. The side that yields in a
 //! partition stops its singletons when it goes down; the side that stays waits for [`margin`](SingletonConfig::margin) after it has declared the old
-//! host down. So no two run at the same time as long as the old host finds out and stops within that margin: as long as
+//! host down. And the host does not wait to be told: when for [`contact`](SingletonConfig::contact), which is shorter than the margin, it had no answers
+//! from so many others that they are more than half with it, it stops, and begins again only when it is in touch once more and nobody has
+//! declared it down. So no two run at the same time, however late either side finds out about the split, as long as
 //!
-//! * neither side finds out about the split later than the other by more than the margin, and
-//! * the old host is not stopped (SIGSTOP, a suspended machine) for longer than that, and then does something before it looks around.
+//! * the work stops within what is left of the margin (a quarter of it, less a look each eighth of the margin), and
+//! * the old host is not stopped (SIGSTOP, a suspended machine) when it should stop the work. One that wakes up later stops the work at its first
+//!   look, and until then two run.
+//!
+//! In a cluster of two neither is more than half, so there the host goes on; who stays is [said](crate::partition::OfTwo) by the operator.
 //!
 //! Beyond these bounds two can run for a while. Every term of office has an [epoch](Term::epoch) for whatever can compare it: a store that
 //! refuses writes with a lower epoch than it has seen is safe from the old host. Epochs come from the wall clock of the host and rise as far as
@@ -19,6 +24,7 @@
 
 mod duty;
 mod machine;
+mod touch;
 
 pub(crate) use duty::Desk;
 pub use duty::Duty;

@@ -10,7 +10,6 @@ use std::io::BufRead;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -72,7 +71,7 @@ async fn serve(settings: NodeSettings) -> Result<(), Failure> {
     let boot = node.id().boot.0;
     say(Said::Started { boot });
     tokio::spawn(tell_events(node.clone()));
-    let duty = node.singleton("lab", SingletonConfig::new(MARGIN));
+    let duty = node.singleton("lab", SingletonConfig::default());
     tokio::spawn(serve_singleton(duty));
     if settings.parcels_per_s > 0 {
         traffic::start(&system, &node, settings.parcels_per_s)?;
@@ -88,9 +87,6 @@ async fn serve(settings: NodeSettings) -> Result<(), Failure> {
     node.shutdown().await;
     Ok(())
 }
-
-/// The margin of the singleton.
-const MARGIN: Duration = Duration::from_secs(3);
 
 /// Lines of the standard input, read by a thread of their own.
 fn orders() -> mpsc::Receiver<String> {

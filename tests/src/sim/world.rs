@@ -223,6 +223,20 @@ impl World {
         Ok(())
     }
 
+    /// Lets the owner of a machine ask it something, which it may do something about; `None` if the process does not exist.
+    pub fn ask<R>(
+        &mut self,
+        node: usize,
+        question: impl FnOnce(&mut Machine, Duration) -> R,
+    ) -> Option<R> {
+        self.processes[node].alive()?;
+        let mut answer = None;
+        self.step(node, None, |machine, now| {
+            answer = Some(question(machine, now));
+        });
+        answer
+    }
+
     /// Does something now.
     pub fn commit(&mut self, fault: Fault) {
         if self.config.trace {

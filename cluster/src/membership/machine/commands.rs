@@ -221,6 +221,7 @@ impl Machine {
             return Err(CommandError::BootNotGreater);
         }
         let first = downed.reached_through;
+        self.electorate = downed.electorate;
         self.keep_addresses();
         self.forget_everybody();
         self.id.boot = boot;

@@ -59,7 +59,7 @@ pub(super) struct Downed {
     /// Who decided it.
     pub(super) decider: NodeName,
     /// How many members its last view had.
-    electorate: usize,
+    pub(super) electorate: usize,
     /// The greatest boot of its own name that it heard of.
     pub(super) boot_seen: BootUid,
     /// Other downed members that answered, and when.

@@ -8,6 +8,7 @@ mod probing;
 mod receive;
 mod streams;
 mod sync;
+mod touch;
 mod verdicts;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use contact::{Contacts, Downed};
 use probing::{Probes, Relay};
 use streams::Conversation;
 use sync::Sync;
+use touch::Questions;
 use verdicts::Lease;
 
 /// In which part of its life this machine is.
@@ -68,6 +70,9 @@ pub struct Machine {
     gossiped_at: Option<Duration>,
     unreachable_changed_at: Duration,
     lease: Lease,
+    questions: Questions,
+    /// How many members the last view before a rejoin had, until more than half of so many are known again.
+    electorate: usize,
 
     transmits: VecDeque<Transmit>,
     calls: VecDeque<StreamCall>,
@@ -124,6 +129,8 @@ impl Machine {
             gossiped_at: None,
             unreachable_changed_at: now,
             lease: Lease::default(),
+            questions: Questions::default(),
+            electorate: 0,
             transmits: VecDeque::new(),
             calls: VecDeque::new(),
             conversation: None,

@@ -167,6 +167,7 @@ impl Machine {
             return;
         };
         let seq = self.next_seq();
+        self.questions.note(seq, self.now);
         self.probes.current = Some(Probe {
             slot,
             target,

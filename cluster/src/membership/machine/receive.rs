@@ -64,10 +64,15 @@ impl Machine {
                 };
                 self.send(from, sender, &Body::Ack { seq: *seq }, extras);
             }
-            Body::Ack { seq } if self.conversation.is_some() => {
-                self.handle_streamed_ack(&packet.header.from, *seq);
+            Body::Ack { seq } => {
+                if let Some(slot) = sender {
+                    self.note_answer(slot, *seq);
+                }
+                match self.conversation.is_some() {
+                    true => self.handle_streamed_ack(&packet.header.from, *seq),
+                    false => self.handle_ack(&packet.header.from, *seq),
+                }
             }
-            Body::Ack { seq } => self.handle_ack(&packet.header.from, *seq),
             Body::Nack { seq } => self.handle_nack(&packet.header.from, *seq),
             Body::RelayedAck { seq } => self.handle_relayed_ack(&packet.header.from, *seq),
             Body::Gossip => {}

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use super::gossip::Extras;
 use super::{Life, Machine};
 use crate::membership::claim::{Claim, DownReason, State};
 use crate::membership::event::Event;
 use crate::membership::table::{Group, Member, Slot};
 use crate::membership::timers::Timer;
-use crate::membership::wire::Body;
 use crate::partition::{LeaseAnswer, Peer, Unreachable, Verdict, View};
 
 /// A policy that asks for no wait at all is asked again after this.
@@ -137,11 +135,7 @@ impl Machine {
         self.rng.shuffle(&mut silent);
         silent.truncate(ASKED_AT_ONCE);
         for slot in silent {
-            let Some(addr) = self.table.get(slot).map(|member| member.record.addr) else {
-                continue;
-            };
-            let seq = self.next_seq();
-            self.send(addr, Some(slot), &Body::Ping { seq }, Extras::default());
+            self.ping(slot);
         }
     }
 
@@ -181,6 +175,7 @@ impl Machine {
         view.unreachable = members(Group::Unreachable)
             .map(|member| Unreachable {
                 peer: peer(member),
+                refused: member.refused,
                 for_duration: self.now.saturating_sub(member.since.into()),
             })
             .collect();
