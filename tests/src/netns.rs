@@ -4,7 +4,7 @@
 //! Needs root and iproute2; [`Lab::missing`] says what is not there. Everything is removed when the lab is dropped, and what a lab left behind
 //! whose process was killed, by the next one.
 //!
-//! What is not here: delays and loss. `tc` could add them.
+//! What is not here: delays, and loss in part. `tc` could add them, where the kernel has netem.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -131,6 +131,16 @@ impl Lab {
     pub fn set_cable(&self, node: usize, plugged_in: bool) -> io::Result<()> {
         let state = if plugged_in { "up" } else { "down" };
         ip(&["-n", &self.switch(), "link", "set", &port(node), state])
+    }
+
+    /// Loses what `from` sends to `to`, or no longer. The way back works.
+    ///
+    /// # Errors
+    /// What `ip` said.
+    pub fn set_mute(&self, from: usize, to: usize, muted: bool) -> io::Result<()> {
+        let deed = if muted { "add" } else { "del" };
+        let (home, to) = (self.home(from), format!("{}/32", self.addr(to)));
+        ip(&["-n", &home, "route", deed, "blackhole", &to])
     }
 
     /// What has gone through a node's card.

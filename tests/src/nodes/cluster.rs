@@ -263,7 +263,7 @@ impl Cluster {
         }
     }
 
-    /// Listens until each node that runs believes that exactly those that run are alive. How long it took; otherwise the views that differ.
+    /// Listens until each node that runs believes that exactly those that run are alive, and finds them in the group if they have traffic. How long it took; otherwise the views that differ.
     ///
     /// # Errors
     ///
@@ -291,7 +291,9 @@ impl Cluster {
         }
         let view_of = |log: &[Record], node: usize| {
             log[asked_at..].iter().rev().find_map(|r| match &r.said {
-                Said::View { states } if r.node == node => Some(states.clone()),
+                Said::View { states, group } if r.node == node => {
+                    Some((states.clone(), group.clone()))
+                }
                 _ => None,
             })
         };
@@ -301,7 +303,7 @@ impl Cluster {
         let expected: Vec<String> = running.iter().map(|node| node_name(*node)).collect();
         let mut found = Vec::new();
         for node in &running {
-            let Some(states) = view_of(&self.log, *node) else {
+            let Some((states, group)) = view_of(&self.log, *node) else {
                 found.push(format!("{} says nothing", node_name(*node)));
                 continue;
             };
@@ -312,6 +314,8 @@ impl Cluster {
                 .collect();
             if alive != expected || states.values().any(|state| state == "unreachable") {
                 found.push(format!("{} sees {states:?}", node_name(*node)));
+            } else if self.parcels_per_s > 0 && group != expected {
+                found.push(format!("{} finds {group:?}", node_name(*node)));
             }
         }
         found

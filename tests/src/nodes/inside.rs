@@ -159,5 +159,12 @@ fn view(node: &Node) -> Said {
         .collect();
     let mine = word(node.agent().state()).to_owned();
     states.insert(node.id().name.to_string(), mine);
-    Said::View { states }
+    let found = node.groups().addresses(traffic::GROUP);
+    let mut group: Vec<String> = found
+        .into_iter()
+        .filter(|member| member.is_reachable)
+        .map(|member| member.address.node.name.to_string())
+        .collect();
+    group.sort();
+    Said::View { states, group }
 }

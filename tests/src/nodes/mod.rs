@@ -17,4 +17,4 @@ mod traffic;
 
 pub use cluster::{Cluster, Hosts, Record};
 pub use inside::{NodeSettings, run_node};
-pub use said::{Line, Said, now_us};
+pub use said::{Line, Parcel, Said, now_us};

@@ -80,6 +80,8 @@ pub enum Said {
     View {
         /// By name: `alive`, `suspect`, `unreachable` or `down`.
         states: BTreeMap<String, String>,
+        /// The nodes of the members of the group `lab` that it can reach. All join it that have traffic.
+        group: Vec<String>,
     },
     /// A parcel has been handled here.
     Handled(Parcel),

@@ -14,6 +14,8 @@ use treewarden::prelude::*;
 use super::said::{Parcel, Said, say};
 
 const NAME: &str = "parcels";
+/// The group that all counters join.
+pub(super) const GROUP: &str = "lab";
 /// For how long a parcel is delivered again and again.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
 /// How many deliveries of a node may be under way.
@@ -43,6 +45,7 @@ impl Actor for Counter {
 pub(super) fn start(system: &System, node: &Arc<Node>, per_s: u32) -> Result<(), Failure> {
     let counter = system.spawn(Counter);
     node.expose(NAME, &counter)?;
+    node.groups().join(GROUP, &counter)?;
     tokio::spawn(send(node.clone(), per_s));
     Ok(())
 }
@@ -56,13 +59,13 @@ struct Line {
 async fn send(node: Arc<Node>, per_s: u32) {
     let me = (node.id().name.to_string(), node.id().boot.0);
     let under_way = Arc::new(Semaphore::new(DELIVERIES_MAX));
+    // Kept for ever: a boot that is not seen for a while goes on with the next number.
     let mut lines: HashMap<NodeId, Line> = HashMap::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_s);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let members = node.members();
-        lines.retain(|id, _| members.iter().any(|member| member.id == *id));
         for member in members {
             if member.state.is_down() {
                 continue;
