@@ -16,10 +16,13 @@
 //! start.
 
 pub(crate) mod guarded;
+mod handling;
 pub(crate) mod order;
+mod park;
 pub(crate) mod run;
 mod slice;
 pub(crate) mod starter;
+mod tenancy;
 pub(crate) mod watched;
 
 use std::{

@@ -8,35 +8,32 @@
 //! How long a poll goes on is the business of its `slice`, so that a busy actor does not starve the others of its worker.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
-    task::{Context as TaskContext, Poll},
 };
-
-use pin_project_lite::pin_project;
 
 use super::{
     Cell,
     guarded::{Ended, Guarded},
+    handling::{Cut, Handling},
     order,
-    slice::{SLICE_MESSAGES_MAX, Slice, YieldNow},
+    park::Park,
+    slice::{Slice, YieldNow},
     starter::Starter,
+    tenancy::{Deed, Order, Tenancy},
 };
 use crate::{
     actor::Actor,
-    ask::AskError,
     context::{Context, Init},
     dead_letter::DeadLetterReason,
     envelope::{Envelope, MessageContext},
     exit::{ExitReason, Suspect},
     host::Life,
-    mailbox::Consumer,
     panics,
-    reference::{ActorRef, AddressState},
+    reference::ActorRef,
     scope,
-    watchdog::{HandlerOverran, Standing, Watch},
+    watchdog::Watch,
 };
 
 /// The whole life of an address. If the cell has an observer its incarnations are started by order; without one there is a
@@ -71,122 +68,6 @@ where
             }
         }
         // The tenancy's drop ends the address, unless it was given up.
-    }
-}
-
-/// An address whose task has not been polled yet.
-struct Deed<M: Send + 'static, W: Watch>(Option<(Arc<Cell<M>>, W)>);
-
-impl<M: Send + 'static, W: Watch> Deed<M, W> {
-    fn claim(mut self) -> (Arc<Cell<M>>, W) {
-        self.0.take().expect("a deed is claimed once")
-    }
-}
-
-impl<M: Send + 'static, W: Watch> Drop for Deed<M, W> {
-    fn drop(&mut self) {
-        if let Some((cell, watch)) = self.0.take() {
-            drop(Tenancy::begin(&cell, watch));
-        }
-    }
-}
-
-enum Order {
-    Start,
-    Retire,
-}
-
-/// The right to serve one address. Its drop ends the address, also when the task is dropped with its runtime.
-struct Tenancy<'a, M: Send + 'static, W: Watch> {
-    cell: &'a Arc<Cell<M>>,
-    consumer: Consumer<'a, Envelope<M>>,
-    /// What the asks of the handler inherit: the context of the message that it handles.
-    inherited: Option<Arc<MessageContext>>,
-    /// Whether an incarnation has begun and not been reported yet.
-    runs: bool,
-    watch: W,
-}
-
-impl<'a, M: Send + 'static, W: Watch> Tenancy<'a, M, W> {
-    fn begin(cell: &'a Arc<Cell<M>>, watch: W) -> Self {
-        let consumer = cell.queue.consume();
-        Self {
-            cell,
-            consumer: consumer.expect("an address is hosted once, when it is made"),
-            inherited: None,
-            runs: false,
-            watch,
-        }
-    }
-
-    async fn next_order(&mut self) -> Order {
-        poll_fn(|cx| {
-            let core = &self.cell.core;
-            self.cell.queue.signal().register(cx.waker());
-            let taken =
-                core.take_orders(order::START | order::DISCARD_GROUP | order::DISCARD_STOPPED);
-            if taken & order::DISCARD_GROUP != 0 {
-                self.discard_queue(DeadLetterReason::GroupRestart);
-            }
-            if taken & order::DISCARD_STOPPED != 0 {
-                self.discard_queue(DeadLetterReason::Stopped);
-            }
-            if core.orders() & order::RETIRE != 0 {
-                Poll::Ready(Order::Retire)
-            } else if taken & order::START != 0 {
-                Poll::Ready(Order::Start)
-            } else {
-                self.consumer.publish();
-                Poll::Pending
-            }
-        })
-        .await
-    }
-
-    /// Discards as many messages as there are now.
-    fn discard_queue(&mut self, reason: DeadLetterReason) {
-        self.cell.discard_stash(reason);
-        for _ in 0..self.cell.queue.len() {
-            let Some(envelope) = self.consumer.pop() else {
-                break;
-            };
-            self.cell.discard(envelope, reason);
-        }
-        self.consumer.publish();
-    }
-}
-
-impl<M: Send + 'static, W: Watch> Drop for Tenancy<'_, M, W> {
-    fn drop(&mut self) {
-        if self.consumer.is_vacant() {
-            return self.watch.returned(); // given up: the address belongs to another
-        }
-        self.watch.retire();
-        let cell = self.cell;
-        if self.runs {
-            // The task was dropped in the middle of an incarnation: its runtime is going away.
-            let incarnation = cell.core.incarnation();
-            cell.core.set_last_exit(incarnation, ExitReason::Killed);
-            cell.core.report(Life::Exited {
-                incarnation,
-                reason: ExitReason::Killed,
-                suspect: None,
-            });
-        }
-        cell.core.set_state(AddressState::Gone);
-        cell.queue.close();
-        cell.discard_stash(DeadLetterReason::Gone);
-        // A sender may have claimed a slot before the close and be about to fill it.
-        while !cell.queue.is_empty() {
-            match self.consumer.pop() {
-                Some(envelope) => cell.discard(envelope, DeadLetterReason::Gone),
-                None => std::thread::yield_now(),
-            }
-        }
-        self.consumer.trim();
-        cell.core.system.forget(&cell.core);
-        cell.core.tell_gone();
-        cell.core.forget_observer();
     }
 }
 
@@ -258,33 +139,6 @@ where
             Ended::Panicked(panic) => reason = ExitReason::Panicked(panic),
         }
         Some(instance.exited(reason))
-    }
-}
-
-impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
-    /// Whoever chooses among tasks is to have a choice after each message.
-    fn messages_per_poll_max(&self) -> u8 {
-        match self.cell.core.system.has_turnstile() {
-            false => SLICE_MESSAGES_MAX,
-            true => 1,
-        }
-    }
-
-    /// After a panic in a handler: takes the queue again, unless this run loop was given up.
-    fn recover(&mut self) -> bool {
-        let remains = self.watch.remains();
-        if remains && self.consumer.is_vacant() {
-            self.consumer.resume(&self.cell.queue);
-        }
-        remains
-    }
-
-    fn report_start(&self) {
-        let core = &self.cell.core;
-        core.set_state(AddressState::Running);
-        core.report(Life::Started {
-            incarnation: core.incarnation(),
-        });
     }
 }
 
@@ -405,16 +259,6 @@ fn serve<'t, A: Actor, W: Watch>(
             }
         }
     }
-}
-
-/// Why no more messages are handled.
-enum Cut<E> {
-    /// A handler returned an error.
-    Failed(E),
-    /// A handler was cancelled by the watchdog.
-    Overran(HandlerOverran),
-    /// The address belongs to another.
-    GivenUp,
 }
 
 /// What to do next.
@@ -585,124 +429,6 @@ fn not_to_be_handled(context: &MessageContext, incarnation: u64) -> Option<DeadL
             Some(DeadLetterReason::Expired)
         }
         _ => None,
-    }
-}
-
-pin_project! {
-    /// A handler at work. While it is suspended, senders see all the room that there is.
-    struct Handling<'h, 'q, F, M, W>
-    where
-        M: Send,
-        M: 'static,
-        W: Watch,
-    {
-        #[pin]
-        handler: F,
-        tenancy: &'h mut Tenancy<'q, M, W>,
-    }
-}
-
-impl<F, M, E, W> Future for Handling<'_, '_, F, M, W>
-where
-    F: Future<Output = Result<(), E>>,
-    M: Send + 'static,
-    W: Watch,
-{
-    type Output = Result<(), Cut<E>>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if this.tenancy.watch.enter() == Standing::Cut {
-            scope::begin_cut();
-            return Poll::Ready(Err(Cut::Overran(this.tenancy.watch.overran())));
-        }
-        if this.tenancy.watch.lets_go() {
-            this.tenancy.consumer.vacate();
-        }
-        if let Some(context) = &this.tenancy.inherited {
-            scope::inherit(context);
-        }
-        let polled = this.handler.poll(cx);
-        if this.tenancy.inherited.is_some() {
-            scope::inherit_nothing();
-        }
-        if this.tenancy.watch.leave(polled.is_ready()) == Standing::GivenUp {
-            scope::begin_cut();
-            return Poll::Ready(Err(Cut::GivenUp));
-        }
-        if this.tenancy.watch.lets_go() {
-            let cell = this.tenancy.cell;
-            this.tenancy.consumer.resume(&cell.queue);
-        }
-        match &polled {
-            Poll::Pending => this.tenancy.consumer.publish(),
-            Poll::Ready(result) if scope::has_orphans() => scope::settle_orphans(match result {
-                Ok(()) => AskError::NoReply,
-                Err(_) => AskError::CrashedWhileHandling,
-            }),
-            Poll::Ready(_) => {}
-        }
-        polled.map_err(Cut::Failed)
-    }
-}
-
-/// Sleeps until there may be a message or an order. Wake-ups can be spurious.
-struct Park<'h, 'q, M: Send + 'static, W: Watch> {
-    tenancy: &'h mut Tenancy<'q, M, W>,
-    parked: bool,
-}
-
-impl<'h, 'q, M: Send + 'static, W: Watch> Park<'h, 'q, M, W> {
-    fn new(tenancy: &'h mut Tenancy<'q, M, W>) -> Self {
-        Self {
-            tenancy,
-            parked: false,
-        }
-    }
-}
-
-impl<M: Send + 'static, W: Watch> Future for Park<'_, '_, M, W> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<()> {
-        if self.parked {
-            self.tenancy.consumer.unpark();
-            self.tenancy.trim_if_ordered();
-            return Poll::Ready(());
-        }
-        self.parked = self.tenancy.consumer.park();
-        if self.parked {
-            self.tenancy.get_listed();
-        }
-        if self.parked {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    }
-}
-
-impl<M: Send + 'static, W: Watch> Tenancy<'_, M, W> {
-    /// See [`crate::idle`].
-    #[inline]
-    fn get_listed(&self) {
-        let core = &self.cell.core;
-        if core.is_idleness_watched() {
-            core.note_idle();
-        }
-        if !core.is_listed() && self.cell.queue.holds_memory() {
-            core.set_listed(true);
-            core.system.idle_list().add(self.cell);
-        }
-    }
-
-    #[inline]
-    fn trim_if_ordered(&mut self) {
-        if self.cell.core.orders() & order::TRIM != 0 {
-            self.cell.core.take_orders(order::TRIM);
-            self.consumer.trim();
-        }
     }
 }
 
