@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use lexopt::prelude::*;
 use treewarden_cli::certs::{self, CertsError, Plan};
 use treewarden_cli::member::{self, MemberError};
-use treewarden_cluster::agent::{Preset, seeds_from_env};
+use treewarden_cluster::agent::{AgentConfig, Preset, seeds_from_env};
 
 const HELP: &str = "\
 treewarden: certificates and keys for a cluster, and a member that says what it sees
@@ -23,9 +23,11 @@ treewarden: certificates and keys for a cluster, and a member that says what it 
     --days N         how long the certificates are valid, 1 to 3650 (default 365)
 
   treewarden member --node NAME --bind ADDR (--key FILE | --plaintext) [--seed SEED]...
+  treewarden member --config FILE [--seed SEED]...
 
     Is a member of a cluster and prints what it sees of it, one JSON object a line. Leaves on SIGINT and SIGTERM.
 
+    --config FILE    the settings of a node, in TOML; docs/OPERATIONS.md has an example. It needs a key_file
     --node NAME      its name in the cluster
     --bind ADDR      where it receives, as 10.0.0.1:7946
     --advertise ADDR where others reach it (default: as bound)
@@ -61,7 +63,10 @@ fn main() -> ExitCode {
         }
         Err(Trouble::Member(error)) => {
             eprintln!("treewarden: {error}");
-            ExitCode::FAILURE
+            match error {
+                MemberError::File(_) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -145,12 +150,14 @@ fn make_certs(mut args: lexopt::Parser) -> Result<String, Trouble> {
 fn run_member(mut args: lexopt::Parser) -> Result<String, Trouble> {
     let usage = |what: &str| Trouble::Usage(what.to_owned());
     let (mut node, mut bind, mut advertise, mut key) = (None, None, None, None);
-    let (mut plaintext, mut cluster, mut preset) = (false, "dev".to_owned(), Preset::Lan);
+    let (mut plaintext, mut cluster, mut preset) = (false, None, None);
+    let mut file: Option<PathBuf> = None;
     let mut seeds = seeds_from_env("TREEWARDEN_JOIN")
         .map_err(|error| Trouble::Usage(format!("TREEWARDEN_JOIN: {error}")))?;
     while let Some(arg) = args.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(HELP.to_owned()),
+            Long("config") => file = Some(PathBuf::from(args.value()?)),
             Long("node") => node = Some(args.value()?.string()?),
             Long("bind") => bind = Some(args.value()?.parse()?),
             Long("advertise") => advertise = Some(args.value()?.parse()?),
@@ -162,9 +169,9 @@ fn run_member(mut args: lexopt::Parser) -> Result<String, Trouble> {
             }
             Long("key") => key = Some(PathBuf::from(args.value()?)),
             Long("plaintext") => plaintext = true,
-            Long("cluster") => cluster = args.value()?.string()?,
+            Long("cluster") => cluster = Some(args.value()?.string()?),
             Long("preset") => {
-                preset = match args.value()?.string()?.as_str() {
+                preset = Some(match args.value()?.string()?.as_str() {
                     "local" => Preset::Local,
                     "lan" => Preset::Lan,
                     "wan" => Preset::Wan,
@@ -172,23 +179,38 @@ fn run_member(mut args: lexopt::Parser) -> Result<String, Trouble> {
                         let what = format!("--preset is local, lan or wan, not {other:?}");
                         return Err(Trouble::Usage(what));
                     }
-                }
+                });
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if let Some(file) = file {
+        let is_alone = node.is_none() && bind.is_none() && advertise.is_none() && key.is_none();
+        if !is_alone || plaintext || cluster.is_some() || preset.is_some() {
+            return Err(usage(
+                "with --config the file says everything; only --seed may stand beside it",
+            ));
+        }
+        let mut config = member::config_from_file(&file).map_err(Trouble::Member)?;
+        config.seeds.extend(seeds);
+        return run_with(config);
     }
     if plaintext == key.is_some() {
         return Err(usage("member needs either --key or --plaintext"));
     }
     let plan = member::Plan {
         node: node.ok_or_else(|| usage("member needs --node"))?,
-        cluster,
+        cluster: cluster.unwrap_or_else(|| "dev".to_owned()),
         bind: bind.ok_or_else(|| usage("member needs --bind"))?,
         advertise,
         seeds,
         key,
-        preset,
+        preset: preset.unwrap_or(Preset::Lan),
     };
-    member::run(plan, &mut std::io::stdout().lock()).map_err(Trouble::Member)?;
+    run_with(plan.into_config().map_err(Trouble::Member)?)
+}
+
+fn run_with(config: AgentConfig) -> Result<String, Trouble> {
+    member::run(config, &mut std::io::stdout().lock()).map_err(Trouble::Member)?;
     Ok(String::new())
 }

@@ -6,20 +6,19 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use treewarden_cluster::agent::{
-    Agent, AgentConfig, AgentError, AgentHandle, Preset, Security, Seed,
-};
+use treewarden_cluster::agent::{Agent, AgentConfig, AgentError, Preset, Security, Seed};
 use treewarden_cluster::datagram::{Key, KeyError};
 use treewarden_cluster::membership::{Event, NodeId};
+use treewarden_cluster::node::{NodeConfig, NodeFileError, Wrong};
 
 /// How long a leave may take before the process ends all the same.
 const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the member is to be.
+/// What the member is to be, without a file that says it.
 #[derive(Debug)]
 pub struct Plan {
     /// Its name.
@@ -38,10 +37,50 @@ pub struct Plan {
     pub preset: Preset,
 }
 
+impl Plan {
+    /// The settings that follow from it.
+    ///
+    /// # Errors
+    /// That the key cannot be read.
+    pub fn into_config(self) -> Result<AgentConfig, MemberError> {
+        let key = match &self.key {
+            Some(path) => Some(read_key(path)?),
+            None => None,
+        };
+        let is_sealed = key.is_some();
+        // In the clear the key of the settings is replaced below, and seals nothing.
+        let key = key.unwrap_or_else(|| Key::from_bytes([0; 32]));
+        let mut config = AgentConfig::new(&self.cluster, &self.node, self.bind, key, self.preset);
+        config.advertise = self.advertise;
+        config.seeds = self.seeds;
+        if !is_sealed {
+            config.security = Security::PlaintextForLoopback;
+        }
+        Ok(config)
+    }
+}
+
+/// The settings in a file for a node. Those of links are checked and not used.
+///
+/// # Errors
+/// [`MemberError::File`] if they cannot be used, or name no key.
+pub fn config_from_file(path: &Path) -> Result<AgentConfig, MemberError> {
+    let config = NodeConfig::from_file(path).map_err(MemberError::File)?;
+    config.into_membership_alone().map_err(|_| {
+        MemberError::File(NodeFileError {
+            file: Some(path.to_owned()),
+            field: "key_file".to_owned(),
+            wrong: Wrong::Missing,
+        })
+    })
+}
+
 /// Why it did not run. It has not spoken to anybody then, unless it is [`Output`](Self::Output).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemberError {
+    /// The file of settings cannot be used.
+    File(NodeFileError),
     /// The key's file cannot be read.
     KeyFile {
         /// Which.
@@ -67,6 +106,7 @@ pub enum MemberError {
 impl fmt::Display for MemberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File(error) => error.fmt(f),
             Self::KeyFile { path, source } => {
                 write!(f, "cannot read the key in {}: {source}", path.display())
             }
@@ -84,6 +124,7 @@ impl std::error::Error for MemberError {
             Self::KeyFile { source, .. } | Self::System(source) | Self::Output(source) => {
                 Some(source)
             }
+            Self::File(source) => Some(source),
             Self::Key { source, .. } => Some(source),
             Self::Agent(source) => Some(source),
         }
@@ -94,19 +135,19 @@ impl std::error::Error for MemberError {
 ///
 /// # Errors
 /// [`MemberError`].
-pub fn run(plan: Plan, out: &mut impl Write) -> Result<(), MemberError> {
+pub fn run(config: AgentConfig, out: &mut impl Write) -> Result<(), MemberError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(MemberError::System)?;
-    runtime.block_on(speak(plan, out))
+    runtime.block_on(speak(config, out))
 }
 
-async fn speak(plan: Plan, out: &mut impl Write) -> Result<(), MemberError> {
+async fn speak(config: AgentConfig, out: &mut impl Write) -> Result<(), MemberError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).map_err(MemberError::System)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(MemberError::System)?;
-    let member = start(plan).await?;
+    let member = Agent::start(config).await.map_err(MemberError::Agent)?;
     let mut events = member.subscribe();
     let started = json!({"event": "started", "addr": member.addr().to_string()});
     let mut written = line(out, about(started, &member.id()));
@@ -131,23 +172,6 @@ async fn speak(plan: Plan, out: &mut impl Write) -> Result<(), MemberError> {
     written.map_err(MemberError::Output)?;
     let told = matches!(left, Ok(Ok(())));
     line(out, json!({"event": "left", "told": told})).map_err(MemberError::Output)
-}
-
-async fn start(plan: Plan) -> Result<AgentHandle, MemberError> {
-    let key = match &plan.key {
-        Some(path) => Some(read_key(path)?),
-        None => None,
-    };
-    let sealed = key.is_some();
-    // In the clear the key of the settings is replaced below, and seals nothing.
-    let key = key.unwrap_or_else(|| Key::from_bytes([0; 32]));
-    let mut config = AgentConfig::new(&plan.cluster, &plan.node, plan.bind, key, plan.preset);
-    config.advertise = plan.advertise;
-    config.seeds = plan.seeds;
-    if !sealed {
-        config.security = Security::PlaintextForLoopback;
-    }
-    Agent::start(config).await.map_err(MemberError::Agent)
 }
 
 fn read_key(path: &PathBuf) -> Result<Key, MemberError> {

@@ -98,3 +98,45 @@ fn what_makes_no_sense_is_refused_with_exit_code_two() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_member_is_what_a_file_says_and_a_bad_file_is_refused_with_exit_code_two() {
+    let dir = std::env::temp_dir().join(format!("treewarden-member-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (file, key) = (dir.join("node.toml"), dir.join("gossip.key"));
+    std::fs::write(&key, "ab".repeat(32)).unwrap();
+    let config = "cluster = \"prod\"\nnode = \"filed\"\npreset = \"local\"\n";
+    let member = |text: String, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_treewarden"));
+        command.args(["member", "--config"]).arg(&file).args(more);
+        command
+    };
+    for (text, more, complaint) in [
+        (config.to_owned(), &[][..], "key_file: this field is needed"),
+        (format!("{config}key_file = \"no.key\""), &[], "no.key"),
+        (
+            format!("{config}[links]\nasks_max = 0"),
+            &[],
+            "links.asks_max: it is 0",
+        ),
+        (
+            format!("{config}key_file = \"gossip.key\""),
+            &["--node=b"],
+            "--seed",
+        ),
+    ] {
+        let refused = member(text.clone(), more).output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{text}: {said}");
+        assert!(said.contains(complaint), "{text}: {said}");
+    }
+    let mut child = member(format!("{config}key_file = \"gossip.key\""), &[])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut member = Member { child, lines };
+    assert_eq!(member.event("started")["node"], "filed");
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -36,6 +36,8 @@ pub use claim::{Claim, DownReason, INCARNATION_MAX, State, Update};
 pub use config::{Config, ConfigError, Lifeguard, PACKET_BYTES_MIN};
 pub use event::{Event, MemberInfo, Stats, StreamCall, Transmit};
 pub use identity::{BootUid, Identity, NAME_BYTES_MAX, NameError, NodeId, NodeName};
+#[cfg(feature = "file")]
+pub(crate) use machine::check_record;
 pub use machine::{CommandError, Machine};
 pub use metadata::{CORDON, Metadata, MetadataError, RECORD_BYTES_MAX, Record};
 pub use rng::Rng;

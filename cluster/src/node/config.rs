@@ -186,6 +186,17 @@ impl NodeConfig {
         }
     }
 
+    /// What membership is started with, for a member without links and actors, as `treewarden member` is one.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::KeyNeeded`]. Links are not looked at.
+    pub fn into_membership_alone(self) -> Result<AgentConfig, NodeError> {
+        let keyring = self.keyring.clone().ok_or(NodeError::KeyNeeded)?;
+        let metadata = self.metadata.clone();
+        Ok(self.into_agent(keyring.sealing().clone(), keyring, metadata))
+    }
+
     /// The part of it that membership is started with.
     pub(super) fn into_agent(self, key: Key, keyring: Keyring, metadata: Metadata) -> AgentConfig {
         let preset = AgentConfig::new(&self.cluster, &self.name, self.listen, key, self.preset);

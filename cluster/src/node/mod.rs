@@ -13,6 +13,8 @@
 //! [`remote`](crate::remote).
 
 mod config;
+#[cfg(feature = "file")]
+mod file;
 mod operations;
 pub(crate) mod refusals;
 
@@ -55,6 +57,8 @@ pub use crate::{
     datagram::Key,
 };
 pub use config::{LinkSecurity, NodeConfig, NodeError, Protocol};
+#[cfg(feature = "file")]
+pub use file::{NodeFileError, Wrong};
 pub use operations::Drained;
 
 /// How often a port that the system chose for TCP may turn out to be taken for UDP.

@@ -64,7 +64,7 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {}
 
 /// Checks what the author of a record may put into it.
-pub(super) fn check_record(record: &Record) -> Result<(), MetadataError> {
+pub(crate) fn check_record(record: &Record) -> Result<(), MetadataError> {
     let metadata = &record.metadata;
     let texts = metadata
         .roles

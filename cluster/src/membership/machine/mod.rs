@@ -28,6 +28,8 @@ use super::timers::{Due, RunningClock, Timer, Timers};
 use crate::partition::PartitionPolicy;
 
 pub use commands::CommandError;
+#[cfg(feature = "file")]
+pub(crate) use commands::check_record;
 use contact::{Contacts, Downed};
 use probing::{Probes, Relay};
 use streams::Conversation;
