@@ -13,5 +13,6 @@
 
 pub mod by_hand;
 pub mod embed;
+pub mod netns;
 pub mod service;
 pub mod wordcount;

@@ -4,9 +4,10 @@
 #![forbid(unsafe_code)]
 
 pub mod fuzzing;
-pub mod netns;
 pub mod nodes;
 pub mod processes;
 pub mod scratch;
 pub mod sim;
 pub mod supervision;
+
+pub use treewarden_examples::netns;

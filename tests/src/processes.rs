@@ -59,6 +59,11 @@ impl Run {
         Self { child, mark, lines }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reads its output until a line holds `text`, and returns that line.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 use treewarden_examples::wordcount::{input::Input, plain};
 use treewarden_tests::{
+    netns::Lab,
     processes::{Run, survivors, wait_until},
     scratch::Scratch,
 };
@@ -80,11 +81,14 @@ fn check(name: &str, flags: &str, is_right: impl FnOnce(&Value)) {
     let input = text(&scratch, 400_000);
     let counts = scratch.path().join("counts");
     let run = Run::start(WORDCOUNT, arguments(flags, &input, &counts));
-    let mark = run.mark();
+    let (mark, pid) = (run.mark(), run.pid());
     let output = run.finish();
     let report = json(&output);
     assert!(output.status.success(), "{name}: {report}");
     assert_eq!(survivors(&mark), [0; 0], "{name}: no process is left");
+    if flags.contains("netns") {
+        assert_eq!(namespaces_of(pid), [""; 0], "{name}: no namespace is left");
+    }
 
     let files = Input::find(&[input]).unwrap().files;
     let mut expected = Vec::new();
@@ -179,6 +183,85 @@ fn the_count_is_exact_while_workers_crash_and_a_node_is_killed() {
         assert!(report["actor_restarts"].as_u64() >= Some(1), "{report}");
         assert!(report["node_down_detected_ms"].is_u64(), "{report}");
     });
+}
+
+/// Namespaces of labs of a process.
+fn namespaces_of(pid: u32) -> Vec<String> {
+    let listed = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .filter(|name| name.starts_with(&format!("twlab-{pid}-")))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether nodes can live in namespaces here. If not, it is said.
+fn has_namespaces() -> bool {
+    match Lab::missing() {
+        None => true,
+        Some(missing) => {
+            println!("skipped, for want of {missing}");
+            false
+        }
+    }
+}
+
+#[test]
+fn the_count_is_exact_in_namespaces_whatever_breaks_and_they_are_removed() {
+    if !has_namespaces() {
+        return;
+    }
+    check("netns", "--hosts netns --nodes 4 --chaos all", |report| {
+        assert_eq!(report["nodes_killed"], 1);
+        assert!(report["actor_restarts"].as_u64() >= Some(1), "{report}");
+    });
+}
+
+#[test]
+fn the_count_is_exact_in_namespaces_while_the_cable_of_a_node_is_pulled() {
+    if !has_namespaces() {
+        return;
+    }
+    check("cable", "--hosts netns --chaos partition", |report| {
+        assert_eq!(report["partitions"], 1);
+        assert_eq!(report["nodes_killed"], 0);
+        assert!(report["chunks_redelivered"].as_u64() >= Some(1), "{report}");
+    });
+}
+
+#[test]
+fn an_interrupt_removes_the_namespaces_and_the_nodes_in_them() {
+    if !has_namespaces() {
+        return;
+    }
+    let scratch = Scratch::new("netns-interrupt");
+    let input = text(&scratch, 30_000_000);
+    let counts = scratch.path().join("counts");
+    let flags = "--hosts netns --chaos none";
+    let mut run = Run::start(WORDCOUNT, arguments(flags, &input, &counts));
+    let (mark, pid) = (run.mark(), run.pid());
+    run.line_with("the work begins");
+    assert_eq!(namespaces_of(pid).len(), 4, "three nodes and a switch");
+    run.signal("INT");
+    let output = run.finish();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(survivors(&mark), [0; 0], "no process is left");
+    assert_eq!(namespaces_of(pid), [""; 0], "no namespace is left");
+}
+
+#[test]
+fn namespaces_are_refused_with_exit_code_two_where_there_is_no_iproute2() {
+    let output = Command::new(WORDCOUNT)
+        .args(["--hosts", "netns"])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("--hosts netns needs") && said.contains("iproute2"),
+        "{said}"
+    );
 }
 
 /// Starts a job that takes a while, and returns it when all its processes are there.

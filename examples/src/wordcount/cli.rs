@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf};
 
-use super::chaos::Chaos;
+use super::{chaos::Chaos, hosts::HostKind};
 
 /// The most nodes that one launcher starts.
 pub const NODES_MAX: u32 = 32;
@@ -11,7 +11,8 @@ pub const NODES_MAX: u32 = 32;
 pub const HELP: &str = "\
 Counts the words of text files on a cluster of local processes, while parts of it are crashed and killed.
 
-usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--interactive] [--plaintext] [--output FILE] [--json]
+usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--hosts KIND] [--interactive] [--plaintext]
+               [--output FILE] [--json]
 
   --nodes N        how many node processes to start, 1 to 32 (default 3)
   --input PATH...  files, and folders with all that is in them (default: this repository's sources and documents)
@@ -19,6 +20,8 @@ usage: cluster [--nodes N] [--input PATH...] [--chaos MODE] [--interactive] [--p
                    that coordinates is killed), partition (one node is cut off for a while), all (actors and coordinator;
                    with 4 nodes or more a partition after that, with 5 or more another kill before); all but none and
                    actors need at least 3 nodes (default all; none with --interactive)
+  --hosts KIND     where nodes live: loopback (default), or netns: each in a network namespace of its own, where a node is cut
+                   off by pulling its cable; needs Linux, root and iproute2, and removes them at the end
   --interactive    work slowly, show members and trees, and let keys kill, stop, cut off and crash them; needs a terminal
   --plaintext      do not encrypt links (default: mutual TLS, with certificates that are made for this run alone)
   --output FILE    write the counts there, one count<TAB>word a line, sorted by word as bytes
@@ -39,6 +42,8 @@ pub struct Options {
     pub input: Vec<PathBuf>,
     /// What breaks meanwhile.
     pub chaos: Chaos,
+    /// Where nodes live.
+    pub hosts: HostKind,
     /// Whether a person breaks things.
     pub interactive: bool,
     /// Whether links are in the clear.
@@ -68,6 +73,10 @@ pub enum CliError {
     Nodes(String),
     /// The mode of chaos does not exist.
     Chaos(String),
+    /// There are no such hosts.
+    Hosts(String),
+    /// Links in the clear stay on loopback.
+    PlaintextBeyondLoopback,
     /// `--input` without a path.
     NoInput,
     /// A node cannot be killed or cut off in so small a cluster.
@@ -99,6 +108,12 @@ impl fmt::Display for CliError {
                     "--chaos must be none, actors, node, coordinator, partition or all, not {text:?}"
                 )
             }
+            Self::Hosts(text) => {
+                write!(f, "--hosts must be loopback or netns, not {text:?}")
+            }
+            Self::PlaintextBeyondLoopback => f.write_str(
+                "--plaintext is for --hosts loopback alone: links in the clear stay there",
+            ),
             Self::NoInput => f.write_str("--input needs at least one file or folder"),
             Self::TooFewToKill { nodes, chaos } => write!(
                 f,
@@ -112,7 +127,12 @@ impl std::error::Error for CliError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Syntax(error) => Some(error),
-            Self::Nodes(_) | Self::Chaos(_) | Self::NoInput | Self::TooFewToKill { .. } => None,
+            Self::Nodes(_)
+            | Self::Chaos(_)
+            | Self::Hosts(_)
+            | Self::PlaintextBeyondLoopback
+            | Self::NoInput
+            | Self::TooFewToKill { .. } => None,
         }
     }
 }
@@ -129,6 +149,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, C
         nodes: 3,
         input: Vec::new(),
         chaos: Chaos::All,
+        hosts: HostKind::Loopback,
         interactive: false,
         plaintext: false,
         output: None,
@@ -148,6 +169,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, C
                 let text = parser.value()?.to_string_lossy().into_owned();
                 chaos = Some(text.parse().map_err(|_| CliError::Chaos(text))?);
             }
+            Long("hosts") => {
+                let text = parser.value()?.to_string_lossy().into_owned();
+                options.hosts = text.parse().map_err(|_| CliError::Hosts(text))?;
+            }
             Long("output") => options.output = Some(parser.value()?.into()),
             Long("interactive") => options.interactive = true,
             Long("plaintext") => options.plaintext = true,
@@ -164,6 +189,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, C
     let Options { nodes, chaos, .. } = options;
     if chaos.needs_a_majority() && nodes < 3 {
         return Err(CliError::TooFewToKill { nodes, chaos });
+    }
+    if options.plaintext && options.hosts == HostKind::Netns {
+        return Err(CliError::PlaintextBeyondLoopback);
     }
     Ok(Request::Run(options))
 }
@@ -190,6 +218,7 @@ mod tests {
             nodes: 3,
             input: vec![],
             chaos: Chaos::All,
+            hosts: HostKind::Loopback,
             interactive: false,
             plaintext: false,
             output: None,
@@ -205,6 +234,7 @@ mod tests {
             nodes: 5,
             input: vec!["a".into(), "b".into(), "c".into()],
             chaos: Chaos::Node,
+            hosts: HostKind::Loopback,
             interactive: false,
             plaintext: true,
             output: Some("out".into()),
@@ -232,6 +262,9 @@ mod tests {
         check("--nodes 2 --chaos all", "--chaos all takes a node away");
         check("--nodes 2 --chaos node", "--chaos node takes a node");
         check("--nodes 2 --chaos coordinator", "--chaos coordinator takes");
+        check("--hosts moon", "loopback or netns, not \"moon\"");
+        check("--hosts", "--hosts");
+        check("--hosts netns --plaintext", "--hosts loopback alone");
         check("--input --json", "--input needs");
         check("--nonsense", "--nonsense");
         check("alone", "alone");
@@ -245,6 +278,17 @@ mod tests {
         };
         assert_eq!(chaos("--interactive"), (true, Chaos::None));
         assert_eq!(chaos("--interactive --chaos node"), (true, Chaos::Node));
+    }
+
+    #[test]
+    fn hosts_are_loopback_unless_namespaces_are_asked_for() {
+        let hosts = |line| match typed(line) {
+            Ok(Request::Run(options)) => options.hosts,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(hosts(""), HostKind::Loopback);
+        assert_eq!(hosts("--hosts loopback"), HostKind::Loopback);
+        assert_eq!(hosts("--hosts netns"), HostKind::Netns);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal, Read, Write},
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -24,6 +24,7 @@ use super::{
     board::{Act, Board},
     cli::{self, Options, Request},
     console::{Console, Lines, Prompt},
+    hosts::Hosts,
     input::{Input, InputError},
     node::CLUSTER,
     output::Output,
@@ -107,6 +108,9 @@ fn prepare() -> Result<Option<(Options, Input, Option<Output>)>, BoxError> {
         Request::Run(options) => options,
         Request::Help => return Ok(None),
     };
+    if let Some(missing) = options.hosts.missing() {
+        return Err(format!("--hosts netns needs {missing}").into());
+    }
     let input = if options.input.is_empty() {
         Input::find(&repository()?)?
     } else {
@@ -172,7 +176,10 @@ async fn launch(
         Counted(input.files.len() as u64, "file"),
         options.chaos
     ));
-    let mut fleet = Fleet::start(command, options.nodes)?;
+    // Dropped after the fleet, so that nobody lives in them any more when they are removed.
+    let mut hosts = Hosts::new(options.hosts, options.nodes)?;
+    let commands = (0..options.nodes as usize).map(|node| hosts.command(node, command));
+    let mut fleet = Fleet::start(commands)?;
     let mut progress = Progress::new(story, options.nodes, input.bytes);
     let mut desk = match options.interactive {
         true => Some(Desk {
@@ -182,7 +189,7 @@ async fn launch(
         false => None,
     };
     let ran = tokio::select! {
-        ran = run(&mut fleet, &mut progress, &mut desk, options, input) => Some(ran),
+        ran = run((&mut fleet, &mut hosts), &mut progress, &mut desk, options, input) => Some(ran),
         () = signals.any() => None,
     };
     if desk.take().is_some() {
@@ -201,6 +208,7 @@ async fn launch(
         // Whoever insists gets it: dropping the fleet kills what is left.
         () = signals.any() => return Ok(End::Interrupted),
     };
+    drop(hosts);
     if killed > 0 {
         let story = progress.story();
         story.tell(format_args!(
@@ -254,7 +262,7 @@ impl Desk {
 /// Drives the nodes until the result is there and, if one was killed or cut off, that was noticed; or, if a person breaks
 /// things, until that one quits.
 async fn run(
-    fleet: &mut Fleet,
+    (fleet, hosts): (&mut Fleet, &mut Hosts),
     progress: &mut Progress<Out>,
     desk: &mut Option<Desk>,
     options: &Options,
@@ -263,9 +271,10 @@ async fn run(
     let Options { nodes, chaos, .. } = *options;
     let job = Job::new(&input.files, input.bytes, nodes, chaos);
     let secrets = secrets(nodes as usize)?;
+    let addresses: Vec<_> = (0..nodes as usize).map(|node| hosts.listen(node)).collect();
     let settings = |node: usize, seeds: Vec<SocketAddr>| Settings {
         name: Progress::<Out>::name(node),
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        listen: addresses[node],
         seeds,
         secrets: secrets[node].clone(),
         is_plaintext: options.plaintext,
@@ -286,14 +295,12 @@ async fn run(
                 if act == Act::Quit {
                     break;
                 }
-                obey(act, fleet, progress).await?;
+                obey(act, (fleet, hosts), progress).await?;
                 continue;
             }
             () = sleep_until(deadline), if !options.interactive => {
                 if let Some(nodes) = progress.heal() {
-                    for node in nodes {
-                        fleet.tell(node, &Control::Heal).await?;
-                    }
+                    hosts.heal(nodes, fleet).await?;
                 } else if !progress.is_complete() {
                     return Err(progress.overdue().into());
                 }
@@ -327,7 +334,11 @@ async fn run(
                 }
             }
             Order::Kill { node, chunks } => kill(node, chunks, fleet, progress).await?,
-            Order::Cut { node, chunks } => cut(node, chunks, fleet, progress).await?,
+            Order::Cut { node, chunks } => {
+                hosts
+                    .cut(node, progress.on_cut(node, chunks), fleet)
+                    .await?
+            }
         }
     }
     Ok(())
@@ -345,20 +356,12 @@ async fn kill(
     Ok(())
 }
 
-async fn cut(
-    node: usize,
-    chunks: usize,
-    fleet: &mut Fleet,
+/// Does what a person asks for.
+async fn obey(
+    act: Act,
+    (fleet, hosts): (&mut Fleet, &mut Hosts),
     progress: &mut Progress<Out>,
 ) -> Result<(), BoxError> {
-    for (node, control) in progress.on_cut(node, chunks) {
-        fleet.tell(node, &control).await?;
-    }
-    Ok(())
-}
-
-/// Does what a person asks for.
-async fn obey(act: Act, fleet: &mut Fleet, progress: &mut Progress<Out>) -> Result<(), BoxError> {
     match act {
         Act::Kill(node) => kill(node, 0, fleet, progress).await?,
         Act::Pause(node, is_paused) => {
@@ -367,10 +370,10 @@ async fn obey(act: Act, fleet: &mut Fleet, progress: &mut Progress<Out>) -> Resu
             let name = Progress::<Out>::name(node);
             progress.story().tell(format_args!("{name} {how}"));
         }
-        Act::Cut(node) => cut(node, 0, fleet, progress).await?,
+        Act::Cut(node) => hosts.cut(node, progress.on_cut(node, 0), fleet).await?,
         Act::Heal => {
-            for node in progress.heal_now().into_iter().flatten() {
-                fleet.tell(node, &Control::Heal).await?;
+            if let Some(nodes) = progress.heal_now() {
+                hosts.heal(nodes, fleet).await?;
             }
         }
         Act::Crash(node, worker) => fleet.tell(node, &Control::Crash(worker)).await?,

@@ -1,6 +1,6 @@
 //! Counting words on a cluster whose parts are crashed and killed meanwhile, with a result that is exact.
 //!
-//! One launcher starts several node processes on loopback. Each has a supervision tree of workers; one of them, the
+//! One launcher starts several node processes, on loopback or each in a network namespace. Each has a supervision tree of workers; one of them, the
 //! cluster's singleton, has the coordinator too, which reads the files, hands chunks of them to the workers of all nodes,
 //! and adds up what comes back. A chunk whose worker crashed or whose node died is handed to another worker. When the
 //! coordinator's own node dies, another one begins from the beginning of the input, and is spared what the nodes that are left
@@ -13,7 +13,7 @@
 //! | [`ledger`], [`term`], [`archive`], [`chaos`] | pure: where every chunk is; what one coordinator knows; what nodes keep for the next one; what is broken when |
 //! | [`messages`], [`worker`], [`crew`], [`peers`], [`coordinator`] | the actors, and who drives them |
 //! | [`node`], [`neighbours`], [`node_process`] | one node, what it sees of the others, and its program |
-//! | [`protocol`], [`processes`], [`progress`], [`launcher`] | the processes, and who starts, kills and hears them |
+//! | [`protocol`], [`processes`], [`hosts`], [`progress`], [`launcher`] | the processes, where they live, and who starts, kills and hears them |
 //! | [`cli`], [`story`], [`report`], [`board`], [`console`] | what a person types and sees |
 
 pub mod archive;
@@ -26,6 +26,7 @@ pub mod console;
 pub mod coordinator;
 pub mod crew;
 mod cuts;
+pub mod hosts;
 pub mod input;
 pub mod job_error;
 pub mod launcher;

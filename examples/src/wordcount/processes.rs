@@ -66,15 +66,15 @@ struct NodeProcess {
 }
 
 impl Fleet {
-    /// Starts `count` processes. They wait for their settings.
+    /// Starts one process for each of `commands`. They wait for their settings.
     ///
     /// # Errors
     ///
     /// If one cannot be started; those before it are stopped.
-    pub fn start(command: &NodeCommand, count: u32) -> Result<Self, StartError> {
+    pub fn start(commands: impl IntoIterator<Item = NodeCommand>) -> Result<Self, StartError> {
         let (sender, heard) = mpsc::channel(EVENTS_WAITING_MAX);
         let mut nodes = Vec::new();
-        for index in 0..count as usize {
+        for (index, command) in commands.into_iter().enumerate() {
             let mut child = Command::new(&command.program)
                 .args(&command.arguments)
                 .stdin(Stdio::piped())

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -219,6 +220,8 @@ fn ip(arguments: &[&str]) -> io::Result<()> {
 }
 
 fn run(command: &mut Command) -> io::Result<String> {
+    // A Ctrl-C in the terminal is for the program, which then removes its labs, and not for `ip` at its work.
+    command.process_group(0);
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
