@@ -129,7 +129,7 @@ impl<T> Queue<T> {
     // Senders, from any thread.
 
     /// Queues a message if there is room and nobody waits for it, and wakes the consumer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_push(&self, value: T) -> Result<Pushed<T>, Rejected<T>> {
         match &self.kind {
             Kind::Fifo { fifo, overflow } => match fifo.try_push(value) {

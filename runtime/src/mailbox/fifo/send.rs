@@ -33,7 +33,7 @@ pub(super) struct Reserved<T> {
 }
 
 impl<T> Fifo<T> {
-    #[inline]
+    #[inline(always)]
     pub(in crate::mailbox) fn try_push(&self, value: T) -> Result<(), (Denied, T)> {
         match self.reserve_within_block() {
             // SAFETY: the one slot of the reservation, written once.
@@ -156,7 +156,7 @@ impl<T> Fifo<T> {
 
     /// The common case of [`reserve`](Self::reserve), at half its price: one slot, with room, not the last of its block, at
     /// the first attempt. `None`: anything else.
-    #[inline]
+    #[inline(always)]
     fn reserve_within_block(&self) -> Option<Reserved<T>> {
         let tail = self.tail.load(Acquire);
         let first = offset(position(tail));
