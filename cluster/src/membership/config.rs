@@ -203,13 +203,14 @@ impl Config {
     }
 
     /// How many confirmations a suspicion waits for in a cluster of `members`. Where fewer members than K could confirm, a suspicion has
-    /// its least length from the start (as in HashiCorp's memberlist): nobody could shorten it.
+    /// its least length from the start (as in HashiCorp's memberlist): nobody could shorten it. Never for all that could confirm: the
+    /// slowest of them would decide.
     pub fn confirmations(&self, members: usize) -> usize {
         let could_confirm = members.saturating_sub(2);
         if could_confirm < self.suspicion_confirmations {
             0
         } else {
-            self.suspicion_confirmations
+            self.suspicion_confirmations.min(could_confirm - 1)
         }
     }
 }
@@ -339,7 +340,8 @@ mod tests {
         let config = Config::lan();
         assert_eq!(config.confirmations(3), 0);
         assert_eq!(config.confirmations(4), 0);
-        assert_eq!(config.confirmations(5), 3);
+        assert_eq!(config.confirmations(5), 2);
+        assert_eq!(config.confirmations(6), 3);
         assert_eq!(config.confirmations(500), 3);
     }
 }
