@@ -184,6 +184,29 @@ fn a_killed_process_is_found_within_a_second_with_local_settings() {
 }
 
 #[test]
+fn all_know_of_a_crash_at_about_the_same_time() {
+    // Whoever misses the suspicion hears the verdict and then waits for a suspicion of its own, 0.7 s here. The news is spread by chance.
+    let mut late = Vec::new();
+    for seed in 0..10 {
+        let mut world = formed(64, seed);
+        let killed_at = world.now();
+        world.commit(Fault::Crash(2));
+        run_for(&mut world, SECOND * 5);
+        let found = told(&world, killed_at, accused);
+        let (first, last) = (found[0].1, found[found.len() - 1].1);
+        assert!(found.len() >= 63, "seed {seed}: {} know", found.len());
+        println!("seed {seed}: the first after {first:?}, the last after {last:?}");
+        if last - first >= MS * 500 {
+            late.push(seed);
+        }
+    }
+    assert!(
+        late.len() <= 1,
+        "a suspicion did not reach all: seeds {late:?}"
+    );
+}
+
+#[test]
 fn nobody_is_accused_while_nothing_is_wrong() {
     for seed in 0..5 {
         let mut world = formed(12, seed);

@@ -3,7 +3,7 @@
 //! A subject has at most one entry, so the queue is never longer than the table. What is sent is read from the table at that moment; newer
 //! news about the same subject therefore replace older ones and begin anew.
 //!
-//! Hearing what waits here from somebody else counts like sending it: where everybody knows already, nobody goes on telling (the counters
+//! Hearing what waits here from somebody else can count like sending it: where everybody knows already, nobody goes on telling (the counters
 //! with feedback of Demers et al., "Epidemic algorithms for replicated database maintenance", 1987).
 
 use std::cmp::Reverse;
@@ -48,19 +48,27 @@ impl Broadcasts {
     /// Queues news; a record that was waiting stays part of them.
     pub(super) fn add(&mut self, subject: Subject, with_record: bool) {
         let waiting = self.remove(subject);
-        let rank = Rank {
-            transmits: 0,
-            stamp: Reverse(self.next_stamp),
-        };
-        self.next_stamp += 1;
-        self.put(subject, rank, with_record || waiting);
+        self.put_as_if_sent(subject, 0, with_record || waiting);
     }
 
     /// Queues news of which the first `sent` transmissions count as done. A record that was waiting stays part of them, and then none does.
     pub(super) fn add_briefly(&mut self, subject: Subject, sent: u32) {
         let with_record = self.remove(subject);
+        self.put_as_if_sent(subject, if with_record { 0 } else { sent }, with_record);
+    }
+
+    /// Queues an addition to news that may still be waiting: those go on being sent as often as they would have been, and all of it at
+    /// least as often as by [`add_briefly`](Self::add_briefly).
+    pub(super) fn add_to(&mut self, subject: Subject, sent: u32) {
+        let waiting = self.entries.get(&subject).map(|(rank, _)| rank.transmits);
+        let with_record = self.remove(subject);
+        let sent = waiting.map_or(sent, |already| already.min(sent));
+        self.put_as_if_sent(subject, sent, with_record);
+    }
+
+    fn put_as_if_sent(&mut self, subject: Subject, transmits: u32, with_record: bool) {
         let rank = Rank {
-            transmits: if with_record { 0 } else { sent },
+            transmits,
             stamp: Reverse(self.next_stamp),
         };
         self.next_stamp += 1;
@@ -166,6 +174,23 @@ mod tests {
         queue.add_briefly(Subject::Myself, 1);
         assert_eq!(queue.transmits_max(), 0);
         assert_eq!(queue.first(4), [(Subject::Myself, true)]);
+    }
+
+    #[test]
+    fn an_addition_does_not_cut_short_what_it_adds_to() {
+        let mut queue = Broadcasts::default();
+        let left_after = |queue: &mut Broadcasts| {
+            queue.add_to(Subject::Myself, 7);
+            10 - queue.transmits_max()
+        };
+        assert_eq!(left_after(&mut queue), 3);
+        queue.add(Subject::Myself, false);
+        queue.sent(Subject::Myself, 10);
+        assert_eq!(left_after(&mut queue), 9);
+        for _ in 0..8 {
+            queue.sent(Subject::Myself, 10);
+        }
+        assert_eq!(left_after(&mut queue), 3);
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// How many members each round is sent to.
     pub gossip_fanout: usize,
-    /// Each update is sent `ceil(retransmit_factor * max(1, log10(n + 1)))` times by each member at most: three quarters of that without a
-    /// record, and in one round of gossip if it only confirms a suspicion.
+    /// Each update is sent `ceil(retransmit_factor * max(1, log10(n + 1)))` times by each member at most: three quarters of that if it is a
+    /// refutation or a verdict, and in one round of gossip if it only confirms a suspicion.
     pub retransmit_factor: u32,
     /// Alpha: a confirmed suspicion lasts `alpha * max(1, log10 n)` probe intervals.
     pub suspicion_alpha: f64,

@@ -42,18 +42,14 @@ impl Suspicion {
 
     /// Counts an accuser; true if it is a new one that matters, which is then worth passing on.
     pub(super) fn confirm(&mut self, now: Duration, accuser: &NodeName) -> bool {
-        let news = !self.knows(accuser);
+        let news =
+            self.accusers.len() <= self.confirmations_wanted && !self.accusers.contains(accuser);
         if news {
             self.accusers.push(accuser.clone());
             // A late confirmation may put the end into the past: then it ends now, which is no delay of anybody's.
             self.ends_at = self.end_by_formula().max(now);
         }
         news
-    }
-
-    /// Whether an accusation by that member is no news.
-    pub(super) fn knows(&self, accuser: &NodeName) -> bool {
-        self.accusers.len() > self.confirmations_wanted || self.accusers.contains(accuser)
     }
 
     /// Somebody else's suspicion has ended: this one needs no more than its least length.

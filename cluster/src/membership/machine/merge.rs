@@ -126,18 +126,12 @@ impl Machine {
             member.unknown = update.unknown.clone();
             self.apply_claim(slot, update.incarnation, update.claim.clone());
         } else if update.incarnation == member.incarnation {
-            let suspicion = member.suspicion.as_ref();
-            let known = match &update.claim {
-                Claim::Suspect { accuser } => {
-                    suspicion.is_some_and(|suspicion| suspicion.knows(accuser))
-                }
-                claim => claim.state() == member.state(),
-            };
-            if known {
+            // A suspicion is told to the end: whoever misses it is a whole suspicion late when the verdict comes.
+            if let Claim::Suspect { accuser } = &update.claim {
+                self.confirm_suspicion(slot, accuser);
+            } else if update.claim.state() == member.state() {
                 let allowed = self.config.retransmits(self.live_count());
                 self.broadcasts.heard(Subject::Member(slot), allowed);
-            } else if let Claim::Suspect { accuser } = &update.claim {
-                self.confirm_suspicion(slot, accuser);
             }
         }
     }
@@ -188,7 +182,16 @@ impl Machine {
         self.table.set_claim(slot, incarnation, claim, self.now);
         self.sync.view_changed(self.now);
         self.follow_claim(slot, before);
-        self.broadcast(Subject::Member(slot), false);
+        let suspect = self
+            .table
+            .get(slot)
+            .is_some_and(|member| member.state() == State::Suspect);
+        if suspect {
+            self.broadcasts.add(Subject::Member(slot), false);
+            self.arm_gossip();
+        } else {
+            self.broadcast(Subject::Member(slot), false);
+        }
     }
 
     /// Events and timers that follow from the claim now in the table.
@@ -281,7 +284,7 @@ impl Machine {
         // One round of gossip: it has to reach some of those who suspect, and the first whose suspicion ends tells everybody.
         let allowed = self.config.retransmits(self.live_count());
         let sent = allowed.saturating_sub(self.config.gossip_fanout as u32);
-        self.broadcasts.add_briefly(Subject::Member(slot), sent);
+        self.broadcasts.add_to(Subject::Member(slot), sent);
         self.arm_gossip();
     }
 
