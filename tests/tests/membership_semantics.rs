@@ -315,6 +315,23 @@ fn the_minority_of_a_partition_goes_down_and_rejoins_when_it_heals() {
 }
 
 #[test]
+fn who_was_cut_off_doubts_itself_until_it_rejoins_and_no_longer() {
+    for seed in 0..20 {
+        let mut world = formed(5, seed);
+        let doubt = |world: &World| {
+            let machine = world.processes[0].machine.as_ref();
+            machine.expect("it lives").health_counter()
+        };
+        world.commit(Fault::split(&[0], &[1, 2, 3, 4]));
+        run_for(&mut world, SECOND * 30);
+        assert!(doubt(&world) > 0, "seed {seed}\n{}", world.trace);
+        world.commit(Fault::Heal);
+        run_until_true(&mut world, SECOND * 10);
+        assert_eq!(doubt(&world), 0, "seed {seed}\n{}", world.trace);
+    }
+}
+
+#[test]
 fn however_long_a_partition_lasts_it_heals() {
     let mut world = formed(5, 1);
     world.commit(Fault::split(&[0, 1], &[2, 3, 4]));

@@ -10,6 +10,7 @@ use crate::membership::broadcasts::Subject;
 use crate::membership::claim::{Claim, DownReason, Update};
 use crate::membership::config::ConfigError;
 use crate::membership::event::{Event, MemberInfo};
+use crate::membership::health::LocalHealth;
 use crate::membership::identity::{BootUid, NodeName};
 use crate::membership::metadata::{Metadata, MetadataError, RECORD_BYTES_MAX, Record};
 use crate::membership::table::Group;
@@ -227,6 +228,8 @@ impl Machine {
         self.id.boot = boot;
         self.incarnation = 0;
         self.life = Life::Up;
+        // What it held against itself came from being cut off; it would be slow to find others dead for the best part of a minute.
+        self.health = LocalHealth::new(self.config.health_max, self.config.lifeguard.local_health);
         self.events.push_back(Event::Rejoined {
             id: self.id.clone(),
         });
