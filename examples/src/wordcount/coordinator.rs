@@ -132,7 +132,7 @@ pub async fn run(
             Err(failure) => return Err(failure),
         }
     }
-    state.hand_over();
+    state.hand_over().await;
     Ok(Outcome::Counted)
 }
 
@@ -462,7 +462,8 @@ impl State {
         }
     }
 
-    fn hand_over(&mut self) {
+    /// Others get their turn between two pieces: the result can be gigabytes, and who hears it can be slow.
+    async fn hand_over(&mut self) {
         let bytes = self.term.counted_bytes();
         self.tell(Event::Progress { bytes });
         self.tell(Event::Counted {
@@ -473,6 +474,7 @@ impl State {
         });
         for piece in self.term.tally().encode(RESULT_PIECE_BYTES) {
             self.tell(Event::Result(piece.into()));
+            tokio::task::yield_now().await;
         }
         self.tell(Event::Done);
     }

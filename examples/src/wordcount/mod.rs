@@ -41,6 +41,7 @@ pub mod plain;
 pub mod processes;
 pub mod progress;
 pub mod protocol;
+mod pulse;
 pub mod report;
 #[cfg(test)]
 mod scratch;

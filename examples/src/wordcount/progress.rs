@@ -16,16 +16,11 @@ use super::{
     cuts::Cuts,
     job_error::JobError,
     protocol::{Control, Event, Standing},
+    pulse::Pulse,
     report::{Bytes, Counted},
     story::Story,
     tally::Tally,
 };
-
-/// How long the nodes may take to find each other.
-const START_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How long no chunk may be counted.
-const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long the survivors may take to notice a death, when everything is counted.
 const DETECTION_TIME_MAX: Duration = Duration::from_secs(30);
@@ -84,8 +79,7 @@ pub struct Progress<W> {
     nodes: u32,
     input_bytes: u64,
     began: Instant,
-    has_begun: bool,
-    last_counted: Instant,
+    pulse: Pulse,
     ended: BTreeSet<usize>,
     victims: Vec<Victim>,
     cuts: Cuts,
@@ -122,8 +116,7 @@ impl<W: Write> Progress<W> {
             nodes,
             input_bytes,
             began: now,
-            has_begun: false,
-            last_counted: now,
+            pulse: Pulse::new(),
             ended: BTreeSet::new(),
             victims: Vec::new(),
             cuts: Cuts::default(),
@@ -195,14 +188,9 @@ impl<W: Write> Progress<W> {
             let what = "the node that was cut off was not missed and seen again";
             return (what, since, max);
         }
-        match (self.has_begun, self.done) {
-            (false, _) => (
-                "the nodes did not find each other",
-                self.began,
-                START_TIME_MAX,
-            ),
-            (true, None) => ("no chunk was counted", self.last_counted, STALL_TIME_MAX),
-            (true, Some(done)) => (
+        match self.done {
+            None => self.pulse.waits_for(),
+            Some(done) => (
                 "the survivors did not notice that a node is dead",
                 done,
                 DETECTION_TIME_MAX,
@@ -267,7 +255,7 @@ impl<W: Write> Progress<W> {
             }
             Event::Begun { workers, found } => self.on_begun(&from, workers, found),
             Event::Progress { bytes } => {
-                self.last_counted = Instant::now();
+                self.pulse.counts();
                 self.story.progress(bytes, self.input_bytes.max(bytes));
             }
             Event::Kill { name, chunks } => {
@@ -303,9 +291,11 @@ impl<W: Write> Progress<W> {
                     bytes,
                     elapsed: self.began.elapsed(),
                 };
+                self.pulse.hands_over();
                 self.results.insert(node, (totals, Tally::default()));
             }
             Event::Result(counts) => {
+                self.pulse.hands_over();
                 if let Some((_, tally)) = self.results.get_mut(&node) {
                     tally.absorb(&counts).map_err(JobError::Malformed)?;
                 }
@@ -323,9 +313,8 @@ impl<W: Write> Progress<W> {
     }
 
     fn on_begun(&mut self, from: &str, workers: u32, found: Option<u64>) {
-        self.has_begun = true;
         self.coordinators += 1;
-        self.last_counted = Instant::now();
+        self.pulse.counts();
         let workers = Counted(workers.into(), "worker");
         match found {
             None => self.story.tell(format_args!(
@@ -485,7 +474,7 @@ impl<W: Write> Progress<W> {
             || "it closed its output".to_string(),
             |status| status.to_string(),
         );
-        if !self.has_begun || self.ended.len() == self.nodes as usize {
+        if !self.pulse.has_begun() || self.ended.len() == self.nodes as usize {
             return Err(JobError::NodeEnded { name, how });
         }
         self.story

@@ -1,7 +1,11 @@
 //! What the launcher makes of what it hears.
 
 use super::*;
-use crate::wordcount::{cuts::CUT_TIME_MIN, tally::count_chunk};
+use crate::wordcount::{
+    cuts::CUT_TIME_MIN,
+    pulse::{STALL_TIME_MAX, START_TIME_MAX},
+    tally::count_chunk,
+};
 
 type Written = Progress<Vec<u8>>;
 
@@ -226,4 +230,32 @@ async fn a_node_that_was_cut_off_is_healed_when_that_was_noticed_and_waited_for_
     feed(&mut progress, 1, member("node-3", Standing::Joined));
     assert!(progress.is_complete());
     assert_eq!(progress.partitions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_may_take_long_as_long_as_something_of_it_comes() {
+    let mut progress = progress();
+    let begun = Event::Begun {
+        workers: 6,
+        found: None,
+    };
+    feed(&mut progress, 0, begun);
+    tokio::time::advance(STALL_TIME_MAX / 2).await;
+    let counted = Event::Counted {
+        chunks: 3,
+        redeliveries: 0,
+        taken_over: 0,
+        bytes: 300,
+    };
+    feed(&mut progress, 0, counted);
+    for _ in 0..10 {
+        assert_eq!(progress.deadline() - Instant::now(), STALL_TIME_MAX);
+        tokio::time::advance(STALL_TIME_MAX / 2).await;
+        feed(&mut progress, 0, Event::Result(count_chunk(b"a b").into()));
+    }
+    let overdue = progress.overdue().to_string();
+    assert!(overdue.contains("nothing more of the result"), "{overdue}");
+    feed(&mut progress, 0, Event::Done);
+    assert!(progress.is_complete());
+    assert_eq!(progress.tally().count(b"a"), 10);
 }
