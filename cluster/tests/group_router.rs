@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use treewarden_cluster::{
     Node, NodeConfig,
-    groups::{GroupAskError, GroupRouteError, GroupRouter},
+    groups::{Address, GroupAskError, GroupRouteError, GroupRouter},
     membership::{CORDON, Metadata},
     node::{Key, Preset},
-    remote::RemoteMessage,
+    remote::{RemoteAskError, RemoteMessage},
 };
 use treewarden_runtime::{
-    Actor, ActorRef, Context, Failure, PeakEwma, Recipient, Reply, Routing, System,
+    Actor, ActorRef, AskError, Context, Ejection, Failure, PeakEwma, Recipient, Reply, Routing,
+    System,
 };
 
 /// Nothing here takes long; whoever waits longer waits for ever.
@@ -25,6 +26,15 @@ enum Work {
     Who(Reply<String>),
     Note(Note),
     Notes(Reply<Vec<u64>>),
+    Be(Mood),
+}
+
+/// What a worker does with a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Mood {
+    Helpful,
+    DropsReplies,
+    NeverAnswers,
 }
 
 impl From<Note> for Work {
@@ -38,6 +48,7 @@ impl Clone for Work {
     fn clone(&self) -> Self {
         match self {
             Self::Note(note) => Self::Note(note.clone()),
+            Self::Be(mood) => Self::Be(*mood),
             Self::Who(_) | Self::Notes(_) => panic!("an ask is not broadcast"),
         }
     }
@@ -48,7 +59,23 @@ impl RemoteMessage for Work {
     const VERSION: u32 = 1;
 }
 
-struct Worker(String, Vec<u64>);
+struct Worker {
+    name: String,
+    notes: Vec<u64>,
+    mood: Mood,
+    held: Vec<Reply<String>>,
+}
+
+impl Worker {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            notes: Vec::new(),
+            mood: Mood::Helpful,
+            held: Vec::new(),
+        }
+    }
+}
 
 impl Actor for Worker {
     type Msg = Work;
@@ -56,9 +83,14 @@ impl Actor for Worker {
 
     async fn handle(&mut self, msg: Work, _: &mut Context<Self>) -> Result<(), Failure> {
         match msg {
-            Work::Who(reply) => reply.send(self.0.clone()),
-            Work::Note(Note(number)) => self.1.push(number),
-            Work::Notes(reply) => reply.send(self.1.clone()),
+            Work::Who(reply) => match self.mood {
+                Mood::Helpful => reply.send(self.name.clone()),
+                Mood::DropsReplies => drop(reply),
+                Mood::NeverAnswers => self.held.push(reply),
+            },
+            Work::Note(Note(number)) => self.notes.push(number),
+            Work::Notes(reply) => reply.send(self.notes.clone()),
+            Work::Be(mood) => self.mood = mood,
         }
         Ok(())
     }
@@ -77,7 +109,7 @@ async fn start(name: &str, zone: &str, seeds: &[&Node]) -> (Node, ActorRef<Work>
         })
         .seeds(seeds.iter().map(|seed| seed.local_addr()));
     let node = Node::start(&system, config).await.unwrap();
-    let worker = system.spawn(Worker(name.into(), Vec::new()));
+    let worker = system.spawn(Worker::new(name));
     node.groups().join("workers", &worker).unwrap();
     (node, worker)
 }
@@ -86,7 +118,13 @@ async fn start(name: &str, zone: &str, seeds: &[&Node]) -> (Node, ActorRef<Work>
 async fn until(node: &Node, open: usize) {
     let router = node.groups().router::<Work>("workers", Routing::RoundRobin);
     let wait = async {
-        while router.members().iter().filter(|(_, open)| *open).count() != open {
+        while router
+            .members()
+            .iter()
+            .filter(|member| member.is_eligible)
+            .count()
+            != open
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -216,4 +254,210 @@ async fn who_is_unreachable_draining_or_cordoned_gets_nothing_and_without_member
     ));
     let refused = router.ask(SAFETY_NET, Work::Who).await;
     assert_eq!(refused, Err(GroupAskError::NobodyEligible));
+}
+
+/// The member on the node of this name.
+fn on(router: &GroupRouter<Work>, name: &str) -> Address {
+    let members = router.members();
+    let mut addresses = members.into_iter().map(|member| member.address);
+    let found = addresses.find(|address| address.node.name.to_string() == name);
+    found.expect("it is a member")
+}
+
+fn ejected(router: &GroupRouter<Work>) -> Vec<String> {
+    let members = router.members().into_iter();
+    let out = members.filter(|member| member.is_ejected);
+    out.map(|member| member.address.node.name.to_string())
+        .collect()
+}
+
+/// How many of so many asks fail.
+async fn failures(router: &GroupRouter<Work>, asks: usize) -> usize {
+    let mut failures = 0;
+    for _ in 0..asks {
+        let answer = router.ask(SAFETY_NET, Work::Who).await;
+        failures += usize::from(answer.is_err());
+    }
+    failures
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_member_that_fails_too_often_in_a_row_is_left_out_by_the_router_that_saw_it_and_comes_back()
+ {
+    let (a, _on_a) = start("a", "", &[]).await;
+    let (b, on_b) = start("b", "", &[&a]).await;
+    let (c, on_c) = start("c", "", &[&a, &b]).await;
+    until(&a, 3).await;
+    let router = |lasting| {
+        let ejection = Ejection::after(3).lasting(lasting, HOUR);
+        let builder = a.groups().router_builder("workers", Routing::RoundRobin);
+        builder.eject(ejection).build::<Work>()
+    };
+    let patient = router(HOUR);
+    let forgiving = router(Duration::from_millis(50));
+    let indifferent = a.groups().router::<Work>("workers", Routing::RoundRobin);
+    on_c.tell(Work::Be(Mood::DropsReplies)).await.unwrap();
+    assert_eq!(failures(&patient, 60).await, 3);
+    assert_eq!(ejected(&patient), ["c"]);
+    assert_eq!(ejected(&indifferent), [""; 0]);
+    assert_eq!(failures(&indifferent, 60).await, 20);
+    // Of three members at a half one may be out.
+    on_b.tell(Work::Be(Mood::DropsReplies)).await.unwrap();
+    assert_eq!(failures(&patient, 60).await, 30);
+    assert_eq!(ejected(&patient), ["c"]);
+    on_b.tell(Work::Be(Mood::Helpful)).await.unwrap();
+    // Neither told nor asked, by key or by lot.
+    let counts = patient.broadcast(Work::Note(Note(1))).await;
+    assert_eq!((counts.told, counts.missed), (2, 1));
+    for key in 0..20 {
+        let answer = patient.ask_by(&key, SAFETY_NET, Work::Who).await;
+        assert_ne!(answer.unwrap(), "c");
+    }
+    // Back by a word, or when its time is up.
+    assert_eq!(failures(&forgiving, 9).await, 3);
+    on_c.tell(Work::Be(Mood::Helpful)).await.unwrap();
+    assert!(patient.readmit(&on(&patient, "c")));
+    assert_eq!(who(&patient, 30).await, ["a", "b", "c"]);
+    let back = async {
+        while !ejected(&forgiving).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SAFETY_NET, back).await.unwrap();
+    assert_eq!(who(&forgiving, 30).await, ["a", "b", "c"]);
+    drop(c);
+}
+
+#[tokio::test]
+async fn what_is_reported_counts_and_a_member_can_be_ejected_by_hand() {
+    let (a, _on_a) = start("a", "", &[]).await;
+    let (_b, _on_b) = start("b", "", &[&a]).await;
+    until(&a, 2).await;
+    let builder = a.groups().router_builder("workers", Routing::RoundRobin);
+    let router = builder
+        .eject(Ejection::after(2).lasting(HOUR, HOUR))
+        .build::<Work>();
+    let b = on(&router, "b");
+    assert!(router.report(&b, false) && router.report(&b, true) && router.report(&b, false));
+    assert_eq!(ejected(&router), [""; 0], "not in a row");
+    assert!(router.report(&b, false));
+    assert_eq!(ejected(&router), ["b"]);
+    assert!(router.readmit(&b) && router.eject(&b, None));
+    assert_eq!(ejected(&router), ["b"]);
+    let nobody = Address {
+        target: "nobody".into(),
+        ..b
+    };
+    assert!(!router.report(&nobody, false));
+    assert!(!router.eject(&nobody, None) && !router.readmit(&nobody));
+}
+
+/// Takes other messages than the group is for.
+struct Stranger;
+
+#[derive(Serialize, Deserialize)]
+struct Other;
+
+impl RemoteMessage for Other {
+    const NAME: &'static str = "test/other";
+    const VERSION: u32 = 1;
+}
+
+impl Actor for Stranger {
+    type Msg = Other;
+    type Error = Failure;
+
+    async fn handle(&mut self, _: Other, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_takes_no_such_messages_is_ejected_though_it_says_so_at_once() {
+    let (a, _on_a) = start("a", "", &[]).await;
+    let (b, _on_b) = start("b", "", &[&a]).await;
+    let stranger = System::new("strangers").spawn(Stranger);
+    b.groups().join("workers", &stranger).unwrap();
+    until(&a, 3).await;
+    let builder = a.groups().router_builder("workers", Routing::RoundRobin);
+    let router = builder.eject(Ejection::after(3)).build::<Work>();
+    assert_eq!(failures(&router, 60).await, 3);
+    assert_eq!(ejected(&router), ["b"]);
+    assert_eq!(who(&router, 30).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_gather_over_nodes_is_over_with_the_first_a_quorum_or_all_and_says_who_is_missing() {
+    let (a, _on_a) = start("a", "north", &[]).await;
+    let (b, on_b) = start("b", "south", &[&a]).await;
+    let (_c, on_c) = start("c", "south", &[&a, &b]).await;
+    until(&a, 3).await;
+    let router = a.groups().router::<Work>("workers", Routing::RoundRobin);
+    let gather = |timeout| router.gather(timeout, Work::Who);
+    let mut names = gather(SAFETY_NET).await.unwrap().answers;
+    names.sort();
+    assert_eq!(names, ["a", "b", "c"], "in all zones");
+    assert_eq!(gather(SAFETY_NET).first().await.unwrap().answers.len(), 1);
+
+    // One that is silent is not waited for once there is enough.
+    on_c.tell(Work::Be(Mood::NeverAnswers)).await.unwrap();
+    let most = gather(SAFETY_NET).quorum(2).await.unwrap();
+    assert_eq!((most.answers.len(), most.failures.len()), (2, 0));
+    let too_few = gather(Duration::from_millis(200)).await.unwrap_err();
+    assert_eq!(too_few.needed, 3);
+    let timeout = GroupAskError::Failed(RemoteAskError::Ask(AskError::Timeout));
+    let silent = (on(&router, "c"), timeout);
+    assert!(too_few.gathered.failures.contains(&silent), "{too_few}");
+
+    // One that fails and one that is not asked are named, and what the others say is there.
+    on_c.tell(Work::Be(Mood::DropsReplies)).await.unwrap();
+    assert!(router.eject(&on(&router, "b"), None));
+    let too_few = gather(SAFETY_NET).await.unwrap_err();
+    assert_eq!(too_few.gathered.answers, ["a"]);
+    let no_reply = GroupAskError::Failed(RemoteAskError::Ask(AskError::NoReply));
+    let missing = [
+        (on(&router, "b"), GroupAskError::NobodyEligible),
+        (on(&router, "c"), no_reply),
+    ];
+    assert_eq!(too_few.gathered.failures, missing);
+    let too_few = gather(SAFETY_NET).quorum(2).await.unwrap_err();
+    assert_eq!(too_few.needed, 2);
+    on_b.stop();
+    let nobody = a.groups().router::<Work>("nobody", Routing::RoundRobin);
+    let too_few = nobody.gather(SAFETY_NET, Work::Who).await.unwrap_err();
+    assert!(too_few.gathered.failures.is_empty());
+}
+
+/// Answers with what the other members say.
+struct Asker(GroupRouter<Work>);
+
+impl Actor for Asker {
+    type Msg = Work;
+    type Error = Failure;
+
+    async fn handle(&mut self, msg: Work, _: &mut Context<Self>) -> Result<(), Failure> {
+        if let Work::Who(reply) = msg {
+            let others = self.0.gather(SAFETY_NET, Work::Who).quorum(2).await;
+            reply.send(format!("{:?}", others.expect("two others").answers));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_gathers_from_its_own_group_is_not_asked_itself() {
+    let (a, _on_a) = start("a", "", &[]).await;
+    let (b, _on_b) = start("b", "", &[&a]).await;
+    let router = a.groups().router::<Work>("workers", Routing::RoundRobin);
+    let asker = System::new("askers").spawn(Asker(router));
+    a.groups().join("workers", &asker).unwrap();
+    until(&a, 3).await;
+    let answer = asker.ask(Work::Who).timeout(SAFETY_NET).await.unwrap();
+    assert!(
+        [r#"["a", "b"]"#, r#"["b", "a"]"#].contains(&&*answer),
+        "{answer}"
+    );
+    drop(b);
 }

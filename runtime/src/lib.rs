@@ -91,9 +91,12 @@ pub use router::{
     Broadcast, Ejection, Gather, Gathered, Leaving, PeakEwma, RouteError, RoutedAsk,
     RoutedAskError, Router, RouterBuilder, Routing, TooFew, WorkerLoad,
 };
-/// Choosing by a [`Routing`] among things that are no local actors: what routers over other nodes are made from. Pure.
+/// Choosing by a [`Routing`] among things that are no local actors, leaving out those that fail, and asking all of them: what routers
+/// over other nodes are made from. Pure.
 pub mod routing {
-    pub use crate::router::{Candidates, Draw, Latency, choose, hash_of, mix};
+    pub use crate::router::{
+        Candidates, Draw, Health, Latency, Need, choose, collect, hash_of, mix,
+    };
 }
 #[cfg(feature = "tower")]
 pub use service::AskService;

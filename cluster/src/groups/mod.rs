@@ -6,7 +6,7 @@
 //! | `shelf` | the entries of one node, in versions; pure |
 //! | `replica` | one node's copy of everything; pure |
 //! | `gossip`, `task` | what copies tell each other, and the shell that carries it |
-//! | `handle`, `reference`, `router`, `route_error` | what applications use |
+//! | `handle`, `reference`, `router/`, `route_error` | what applications use |
 //!
 //! # Rules
 //!
@@ -42,5 +42,7 @@ pub use reference::{ClusterRef, ClusterTellError};
 
 pub(crate) use replica::Replica;
 pub use route_error::{GroupAskError, GroupRouteError};
-pub use router::GroupRouter;
+pub use router::{
+    GroupGather, GroupGathered, GroupRouter, GroupRouterBuilder, GroupTooFew, MemberLoad,
+};
 pub(crate) use task::{Clerk, Look, SYNC_INTERVAL, TARGET, run};

@@ -8,7 +8,7 @@ use crate::remote::RemoteAskError;
 /// A message that a router did not pass on. It is handed back.
 #[derive(Clone, PartialEq, Eq)]
 pub enum GroupRouteError<M> {
-    /// No member can be given anything now: there are none, or all are unreachable, draining or stopped.
+    /// No member can be given anything now: there are none, or all are unreachable, draining, stopped or ejected.
     NobodyEligible(M),
     /// Those that can have no room.
     Full(M),
@@ -36,7 +36,7 @@ impl<M> fmt::Display for GroupRouteError<M> {
     }
 }
 
-const NOBODY: &str = "no member of the group can be given anything: there are none, or all are unreachable, draining or stopped; nothing was sent";
+const NOBODY: &str = "no member of the group can be given anything: there are none, or all are unreachable, draining, stopped or ejected; nothing was sent";
 
 impl<M> fmt::Debug for GroupRouteError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,7 +49,7 @@ impl<M> std::error::Error for GroupRouteError<M> {}
 /// Why an ask through a router has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupAskError {
-    /// No member can be given anything now. The message was not even made.
+    /// No member can be given anything now, or, in a [`gather`](super::GroupRouter::gather), this one can't. The message was not even made.
     NobodyEligible,
     /// A member was asked, and this came of it.
     Failed(RemoteAskError),

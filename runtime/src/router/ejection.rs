@@ -59,7 +59,8 @@ impl Ejection {
     }
 
     /// Whether another one may be left out, of so many workers of whom so many are.
-    pub(super) fn has_room(&self, ejected: usize, workers: usize) -> bool {
+    #[must_use]
+    pub fn has_room(&self, ejected: usize, workers: usize) -> bool {
         ((ejected + 1) as f64) <= workers as f64 * self.share
     }
 
@@ -72,7 +73,7 @@ impl Ejection {
 
 /// What is known of the health of one worker. Pure: outcomes and `now` in.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub struct Health {
     failures: u32,
     /// How often it was ejected without having recovered in between.
     times: u32,
@@ -87,7 +88,9 @@ struct Out {
 }
 
 impl Health {
-    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+    /// Whether the worker is left out.
+    #[must_use]
+    pub fn is_ejected(&self, now: Instant) -> bool {
         match self.out {
             Some(Out { until, .. }) => until.is_none_or(|until| now < until),
             None => false,
@@ -95,11 +98,13 @@ impl Health {
     }
 
     /// Whether there is nothing to remember.
-    pub(super) fn is_clean(&self) -> bool {
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
         self.failures == 0 && self.times == 0 && self.out.is_none()
     }
 
-    pub(super) fn eject_by_hand(&mut self, now: Instant, length: Option<Duration>) {
+    /// Leaves the worker out for so long, or, with `None`, until it is [readmitted](Self::readmit).
+    pub fn eject_by_hand(&mut self, now: Instant, length: Option<Duration>) {
         self.failures = 0;
         self.out = Some(Out {
             since: now,
@@ -107,12 +112,13 @@ impl Health {
         });
     }
 
-    pub(super) fn readmit(&mut self) {
+    /// Lets the worker come back, and forgets its failures.
+    pub fn readmit(&mut self) {
         *self = Self::default();
     }
 
     /// An ask went well. Outcomes of what was sent before an ejection change nothing.
-    pub(super) fn succeeded(&mut self, now: Instant) {
+    pub fn succeeded(&mut self, now: Instant) {
         if self.is_ejected(now) {
             return;
         }
@@ -126,7 +132,7 @@ impl Health {
     }
 
     /// An ask failed. True: the worker is ejected now, because `has_room` said that it may be.
-    pub(super) fn failed(
+    pub fn failed(
         &mut self,
         now: Instant,
         ejection: &Ejection,

@@ -61,8 +61,10 @@ impl<M: Send + 'static> Router<M> {
 
 /// How many answers are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
+pub enum Need {
+    /// So many.
     Some(usize),
+    /// That of every worker.
     All,
 }
 
@@ -112,32 +114,41 @@ impl<M, T, F> Gather<'_, M, T, F> {
     }
 }
 
-/// What came of a [`Gather`].
+/// What came of a [`Gather`]. `W` says who, and `E` why not.
 #[derive(Clone, Debug)]
-pub struct Gathered<T> {
+pub struct Gathered<T, W = Arc<str>, E = RoutedAskError> {
     /// The answers, in the order in which they came.
     pub answers: Vec<T>,
     /// The workers, by path, of which it is known that there is no answer, and why.
-    pub failures: Vec<(Arc<str>, RoutedAskError)>,
+    pub failures: Vec<(W, E)>,
+}
+
+impl<T, W, E> Default for Gathered<T, W, E> {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
 }
 
 /// There were not enough answers.
 #[derive(Clone, Debug)]
-pub struct TooFew<T> {
+pub struct TooFew<T, W = Arc<str>, E = RoutedAskError> {
     /// How many would have been enough.
     pub needed: usize,
     /// What there is.
-    pub gathered: Gathered<T>,
+    pub gathered: Gathered<T, W, E>,
 }
 
-impl<T> fmt::Display for TooFew<T> {
+impl<T, W: fmt::Display, E: fmt::Display> fmt::Display for TooFew<T, W, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Gathered { answers, failures } = &self.gathered;
         write!(f, "{} answers of {} needed", answers.len(), self.needed)?;
         match failures.first() {
-            Some((path, error)) => write!(
+            Some((who, error)) => write!(
                 f,
-                "; {} workers gave none, the first of them {path}: {error}",
+                "; {} workers gave none, the first of them {who}: {error}",
                 failures.len()
             ),
             None => f.write_str("; there are no workers"),
@@ -145,7 +156,13 @@ impl<T> fmt::Display for TooFew<T> {
     }
 }
 
-impl<T: fmt::Debug> std::error::Error for TooFew<T> {}
+impl<T, W, E> std::error::Error for TooFew<T, W, E>
+where
+    T: fmt::Debug,
+    W: fmt::Debug + fmt::Display,
+    E: fmt::Debug + fmt::Display,
+{
+}
 
 /// Whether it is over. Pure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,53 +206,71 @@ where
     async fn run(self) -> Result<Gathered<T>, TooFew<T>> {
         let workers = self.router.snapshot();
         let myself = myself(&workers);
-        let mut gathered = Gathered {
-            answers: Vec::new(),
-            failures: Vec::new(),
-        };
+        let mut gathered = Gathered::default();
         let question = &self.question;
-        let mut pending = Vec::new();
+        let mut asked = Vec::new();
         for (index, worker) in workers.iter().enumerate() {
+            let path = worker.reference.path();
             match worker.is_eligible() && Some(index) != myself {
                 true => {
                     let asking = self.router.ask_worker(worker, self.terms.clone(), question);
-                    pending.push((worker, Box::pin(asking)));
+                    asked.push((path, asking));
                 }
-                false => gathered
-                    .failures
-                    .push((worker.reference.path(), RoutedAskError::NotEligible)),
+                false => gathered.failures.push((path, RoutedAskError::NotEligible)),
             }
         }
-        let verdict = poll_fn(|cx| {
-            let mut index = 0;
-            loop {
-                let Gathered { answers, failures } = &mut gathered;
-                match verdict(self.need, workers.len(), answers.len(), failures.len()) {
-                    Verdict::Open if index < pending.len() => {}
-                    Verdict::Open => return Poll::Pending,
-                    verdict => return Poll::Ready(verdict),
-                }
-                let (worker, asking) = &mut pending[index];
-                match asking.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        index += 1;
-                        continue;
+        collect(self.need, gathered, asked).await
+    }
+}
+
+/// Waits until enough of those that are `asked` have answered, or until there cannot be enough answers any more. Who is in
+/// `gathered` from the beginning counts too.
+///
+/// Cancel safety: dropping the future drops all that are asked, as it does when there is enough.
+///
+/// # Errors
+///
+/// If there were not enough answers.
+pub async fn collect<T, W, E, A>(
+    need: Need,
+    mut gathered: Gathered<T, W, E>,
+    asked: Vec<(W, A)>,
+) -> Result<Gathered<T, W, E>, TooFew<T, W, E>>
+where
+    A: Future<Output = Result<T, E>>,
+{
+    let workers = gathered.answers.len() + gathered.failures.len() + asked.len();
+    let pinned = |(who, asking)| (who, Box::pin(asking));
+    let mut pending: Vec<_> = asked.into_iter().map(pinned).collect();
+    let verdict = poll_fn(|cx| {
+        let mut index = 0;
+        loop {
+            let Gathered { answers, failures } = &mut gathered;
+            match verdict(need, workers, answers.len(), failures.len()) {
+                Verdict::Open if index < pending.len() => {}
+                Verdict::Open => return Poll::Pending,
+                verdict => return Poll::Ready(verdict),
+            }
+            match pending[index].1.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(answer) => {
+                    let (who, _) = pending.remove(index);
+                    match answer {
+                        Ok(answer) => answers.push(answer),
+                        Err(error) => failures.push((who, error)),
                     }
-                    Poll::Ready(Ok(answer)) => answers.push(answer),
-                    Poll::Ready(Err(error)) => failures.push((worker.reference.path(), error)),
                 }
-                drop(pending.remove(index));
             }
-        })
-        .await;
-        match (verdict, self.need) {
-            (Verdict::Enough, _) => Ok(gathered),
-            (_, Need::Some(needed)) => Err(TooFew { needed, gathered }),
-            (_, Need::All) => Err(TooFew {
-                needed: workers.len(),
-                gathered,
-            }),
         }
+    })
+    .await;
+    let needed = match need {
+        Need::Some(needed) => needed,
+        Need::All => workers,
+    };
+    match verdict {
+        Verdict::Enough => Ok(gathered),
+        Verdict::Open | Verdict::TooFew => Err(TooFew { needed, gathered }),
     }
 }
 

@@ -43,9 +43,9 @@ use self::worker::{Outcome, Worker};
 use crate::{reference::ActorRef, scope, sync_ext::MutexExt};
 
 pub use self::{
-    ejection::Ejection,
+    ejection::{Ejection, Health},
     error::{RouteError, RoutedAskError},
-    gather::{Gather, Gathered, TooFew},
+    gather::{Gather, Gathered, Need, TooFew, collect},
     key::of as hash_of,
     latency::Latency,
     policy::{Candidates, Draw, PeakEwma, Routing, choose, mix},
