@@ -22,5 +22,6 @@ pub mod partition;
 pub mod remote;
 pub mod singleton;
 pub mod transport;
+mod window;
 
 pub use node::{Node, NodeConfig, NodeError};

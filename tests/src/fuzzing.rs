@@ -41,7 +41,9 @@ pub fn packet(data: &[u8]) {
         return;
     };
     let mut writer = PacketWriter::new(&read.header, &read.body, usize::from(u16::MAX));
-    if read.updates.iter().all(|update| writer.push(update)) {
+    let fits = read.updates.iter().all(|update| writer.push(update))
+        && read.notices.iter().all(|notice| writer.push_notice(notice));
+    if fits {
         assert_eq!(Packet::decode(&writer.finish()), Ok(read));
     }
 }
@@ -291,10 +293,11 @@ pub fn machine(data: &[u8]) {
             _ => {
                 let boot = BootUid(u64::from(choices.byte()));
                 // Refusals are among what may happen.
-                let _ = match choices.byte() % 4 {
+                let _ = match choices.byte() % 5 {
                     0 => machine.leave(now),
                     1 => machine.rejoin(now, boot),
                     2 => machine.set_metadata(now, Metadata::default()),
+                    3 => machine.post(now, "k", &choices.chunk()).map(|_| ()),
                     _ => {
                         let first = machine.members().next();
                         first.map_or(Ok(()), |row| machine.down(now, &row.id.name))
@@ -306,6 +309,8 @@ pub fn machine(data: &[u8]) {
             machine.handle_timeout(now);
         }
         while machine.poll_event().is_some() {}
+        while machine.poll_notice().is_some() {}
+        assert!(machine.notices_waiting().0 <= 512, "too many notices");
         while let Some(call) = machine.poll_call() {
             Packet::decode(&call.packet).expect("what it says can be read");
         }

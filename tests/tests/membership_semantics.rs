@@ -6,85 +6,12 @@ use treewarden_cluster::membership::{
     BootUid, Config, DownReason, Event, Identity, Machine, MemberInfo, Metadata, NodeId, NodeName,
     State,
 };
-use treewarden_tests::sim::trace::Entry;
+use treewarden_tests::sim::formed::{accused, formed, formed_with, run_for, run_until_true, told};
 use treewarden_tests::sim::truth::differences;
-use treewarden_tests::sim::{Fault, Latency, Network, World, WorldConfig, keep_majority};
+use treewarden_tests::sim::{Fault, World, keep_majority};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A cluster with the settings for one machine, in which everybody knows everybody.
-fn formed(nodes: usize, seed: u64) -> World {
-    formed_with(Config::local(), nodes, seed)
-}
-
-fn formed_with(membership: Config, nodes: usize, seed: u64) -> World {
-    let config = WorldConfig {
-        membership,
-        stable_after: SECOND,
-        policy: keep_majority,
-        nodes,
-        seeds: 2,
-        check_every: if nodes > 20 { 50 } else { 1 },
-        trace: true,
-    };
-    let mut world = World::new(
-        config,
-        Network::new(Latency {
-            least: MS / 10,
-            tail_mean: MS / 5,
-        }),
-        seed,
-    );
-    for node in 0..nodes {
-        world.schedule(SECOND, Fault::Start(node));
-    }
-    run_until_true(&mut world, SECOND * 10);
-    world
-}
-
-/// Runs on until every view is true; panics if that takes longer than `limit`.
-fn run_until_true(world: &mut World, limit: Duration) -> Duration {
-    let start = world.now();
-    loop {
-        run_for(world, MS * 50);
-        let found = differences(&world.processes);
-        if found.is_empty() {
-            return world.now() - start;
-        }
-        assert!(
-            world.now() - start < limit,
-            "after {limit:?}: {found:#?}\n{}",
-            world.trace
-        );
-    }
-}
-
-fn run_for(world: &mut World, span: Duration) {
-    let end = world.now() + span;
-    if let Err(broken) = world.run_until(end) {
-        panic!("{}\n{broken}", world.trace);
-    }
-}
-
-/// After how long each node told something that `select` accepts, counted from `since`.
-fn told(world: &World, since: Duration, select: impl Fn(&Event) -> bool) -> Vec<(usize, Duration)> {
-    let matching = world
-        .trace
-        .entries()
-        .iter()
-        .filter_map(|(at, entry)| match entry {
-            Entry::Told { node, event } if *at >= since && select(event) => {
-                Some((*node, *at - since))
-            }
-            _ => None,
-        });
-    matching.collect()
-}
-
-fn accused(event: &Event) -> bool {
-    matches!(event, Event::MemberUnreachable { .. })
-}
 
 #[test]
 fn a_member_that_no_datagram_reaches_is_not_accused_and_stays_informed() {

@@ -90,7 +90,7 @@ pub struct AgentConfig {
     pub metadata: Metadata,
     /// What to do after being declared down.
     pub rejoin: Rejoin,
-    /// How many events wait for a slow subscriber before it misses some.
+    /// How many events, and how many notices, wait for a slow subscriber before it misses some.
     pub events_waiting_max: usize,
 }
 

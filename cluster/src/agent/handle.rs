@@ -11,7 +11,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::error::CallError;
 use super::run::Command;
 use crate::datagram::{Key, Refusals};
-use crate::membership::{Event, Machine, MemberInfo, Metadata, NodeId, NodeName, State, Stats};
+use crate::membership::{
+    Event, Machine, MemberInfo, Metadata, NodeId, NodeName, Notice, State, Stats,
+};
 
 /// What readers see without asking the task.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ pub struct AgentHandle {
     commands: mpsc::Sender<Command>,
     /// Weak, so that subscriptions end with the task and not with the last handle.
     events: broadcast::WeakSender<Event>,
+    notices: broadcast::WeakSender<Notice>,
     view: SharedView,
     addr: SocketAddr,
 }
@@ -62,6 +65,7 @@ impl AgentHandle {
     pub(super) fn new(
         commands: mpsc::Sender<Command>,
         events: broadcast::WeakSender<Event>,
+        notices: broadcast::WeakSender<Notice>,
         machine: &Machine,
         addr: SocketAddr,
     ) -> Self {
@@ -74,6 +78,7 @@ impl AgentHandle {
         Self {
             commands,
             events,
+            notices,
             view: Arc::new(Mutex::new(view)),
             addr,
         }
@@ -120,6 +125,61 @@ impl AgentHandle {
             None => broadcast::channel(1).1, // ended already: so is this one
         };
         Events {
+            receiver,
+            missed: 0,
+        }
+    }
+
+    /// Tells all other members something small, and returns the notice's number. They hear it through [`notices`](Self::notices), within a few
+    /// rounds of gossip: about a second in a data centre. Good for hints that are worth little later, such as "the cache of this key is void"
+    /// or "the configuration has a new version": best effort, without order, and each member hears it once or, if it was cut off meanwhile,
+    /// never. This node is not told its own notices.
+    ///
+    /// A notice that still waits to be sent gives way to a later one of the same `name`; an empty name replaces nothing. Names have at most
+    /// [`NOTICE_NAME_BYTES_MAX`](crate::membership::NOTICE_NAME_BYTES_MAX) bytes and payloads at most
+    /// [`NOTICE_BYTES_MAX`](crate::membership::NOTICE_BYTES_MAX). Members whose version of the protocol has no notices hear none.
+    ///
+    /// If this future is dropped before it is ready, the notice may have been posted or not.
+    ///
+    /// ```
+    /// # use treewarden_cluster::agent::{Agent, AgentConfig, AgentHandle, CallError, Preset, Seed};
+    /// # use treewarden_cluster::datagram::Key;
+    /// # async fn start(node: &str, seeds: Vec<Seed>) -> AgentHandle {
+    /// #     let bind = ([127, 0, 0, 1], 0).into();
+    /// #     let mut config = AgentConfig::new("c", node, bind, Key::from_bytes([1; 32]), Preset::Local);
+    /// #     config.seeds = seeds;
+    /// #     Agent::start(config).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), CallError> {
+    /// # let one = start("one", Vec::new()).await;
+    /// # let other = start("other", vec![Seed::Addr(one.addr())]).await;
+    /// let mut notices = other.notices();
+    /// one.post("config", b"version 7").await?;
+    /// let heard = notices.next().await.expect("the agent runs");
+    /// assert_eq!(heard.origin, one.id());
+    /// assert_eq!((&*heard.name, &*heard.payload), ("config", &b"version 7"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing was posted. [`NoticeError::TooManyWaiting`](crate::membership::NoticeError::TooManyWaiting) is a reason to try
+    /// again later.
+    pub async fn post(&self, name: &str, payload: &[u8]) -> Result<u64, CallError> {
+        let (name, payload) = (name.to_owned(), payload.to_vec());
+        self.call(|reply| Command::Post(name, payload, reply))
+            .await?
+    }
+
+    /// Notices of others from now on, until the agent ends. They have a queue of their own, so that many of them hide no change of the view. A
+    /// subscriber that falls behind misses the oldest, and is told how many; nobody else waits for it.
+    pub fn notices(&self) -> Notices {
+        let receiver = match self.notices.upgrade() {
+            Some(notices) => notices.subscribe(),
+            None => broadcast::channel(1).1, // ended already: so is this one
+        };
+        Notices {
             receiver,
             missed: 0,
         }
@@ -235,17 +295,43 @@ impl Events {
     /// If this subscriber fell behind, the events that it missed are counted in [`missed`](Self::missed) and it goes on with the oldest
     /// that is left: a reader that keeps a view of its own should then read [`AgentHandle::members`] anew.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.receiver.recv().await {
-                Ok(event) => return Some(event),
-                Err(RecvError::Lagged(missed)) => self.missed += missed,
-                Err(RecvError::Closed) => return None,
-            }
-        }
+        next(&mut self.receiver, &mut self.missed).await
     }
 
     /// How many events were missed so far.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+/// A subscription to notices. Dropping it ends it.
+#[derive(Debug)]
+pub struct Notices {
+    receiver: broadcast::Receiver<Notice>,
+    missed: u64,
+}
+
+impl Notices {
+    /// The next notice; `None` when the agent has ended. Cancel safe.
+    ///
+    /// If this subscriber fell behind, the notices that it missed are counted in [`missed`](Self::missed) and it goes on with the oldest
+    /// that is left.
+    pub async fn next(&mut self) -> Option<Notice> {
+        next(&mut self.receiver, &mut self.missed).await
+    }
+
+    /// How many notices were missed so far.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+async fn next<T: Clone>(receiver: &mut broadcast::Receiver<T>, missed: &mut u64) -> Option<T> {
+    loop {
+        match receiver.recv().await {
+            Ok(told) => return Some(told),
+            Err(RecvError::Lagged(more)) => *missed += more,
+            Err(RecvError::Closed) => return None,
+        }
     }
 }

@@ -33,7 +33,7 @@ use crate::membership::{BootUid, Identity, Machine, NodeId, NodeName};
 
 pub use config::{AgentConfig, Preset, Rejoin, Security};
 pub use error::{AgentError, CallError};
-pub use handle::{AgentHandle, AgentStats, Events};
+pub use handle::{AgentHandle, AgentStats, Events, Notices};
 pub use seeds::{ResolveFuture, Resolver, Seed, SeedError, SystemResolver, seeds_from_env};
 pub use transport::DatagramTransport;
 
@@ -140,6 +140,7 @@ impl Agent {
 
         let (commands, inbox) = mpsc::channel(COMMANDS_WAITING_MAX);
         let (events, _) = broadcast::channel(config.events_waiting_max.max(1));
+        let (notices, _) = broadcast::channel(config.events_waiting_max.max(1));
         let changing: Vec<Seed> = config
             .seeds
             .into_iter()
@@ -168,13 +169,19 @@ impl Agent {
                 commands: commands.downgrade(),
             },
         };
-        let handle = AgentHandle::new(commands, events.downgrade(), &machine, advertised);
+        let handle = AgentHandle::new(
+            commands,
+            events.downgrade(),
+            notices.downgrade(),
+            &machine,
+            advertised,
+        );
         let shell = run::Shell::new(
             transport,
             machine,
             courier,
             clock,
-            events,
+            (events, notices),
             handle.view(),
             conduct,
         );

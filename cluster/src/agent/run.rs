@@ -16,7 +16,7 @@ use super::seeds::Found;
 use super::streams::Streams;
 use super::transport::DatagramTransport;
 use crate::datagram::{Courier, Key, KeyError, Keyring, Opened};
-use crate::membership::{DownReason, Event, Machine, Metadata, NodeId, NodeName};
+use crate::membership::{DownReason, Event, Machine, Metadata, NodeId, NodeName, Notice};
 use crate::partition::LeaseAnswer;
 
 /// Datagrams worked off before commands and timers get their turn.
@@ -35,6 +35,8 @@ type Answer = oneshot::Sender<Result<(), CallError>>;
 pub(super) enum Command {
     SetMetadata(Metadata, Answer),
     Down(NodeName, Answer),
+    /// Name and payload; the answer is the number.
+    Post(String, Vec<u8>, oneshot::Sender<Result<u64, CallError>>),
     Leave(Answer),
     Shutdown,
     AddKey(Key, Answer),
@@ -83,6 +85,7 @@ pub(super) struct Shell<T> {
     courier: Option<Courier>,
     clock: Clock,
     events: broadcast::Sender<Event>,
+    notices: broadcast::Sender<Notice>,
     view: SharedView,
     conduct: Conduct,
     leaving: Vec<Answer>,
@@ -97,7 +100,7 @@ impl<T: DatagramTransport> Shell<T> {
         machine: Machine,
         courier: Option<Courier>,
         clock: Clock,
-        events: broadcast::Sender<Event>,
+        (events, notices): (broadcast::Sender<Event>, broadcast::Sender<Notice>),
         view: SharedView,
         conduct: Conduct,
     ) -> Self {
@@ -107,6 +110,7 @@ impl<T: DatagramTransport> Shell<T> {
             courier,
             clock,
             events,
+            notices,
             view,
             conduct,
             leaving: Vec::new(),
@@ -183,12 +187,14 @@ impl<T: DatagramTransport> Shell<T> {
         // The machine counts what it refuses, so its errors need no further notice here.
         let Some(courier) = &mut self.courier else {
             let _ = self.machine.handle_packet(now, from, datagram);
+            self.tell_notices();
             return;
         };
         let answers = match courier.open(now, from, datagram) {
             Ok(Opened::Payload(payload)) => {
                 let _ = self.machine.handle_packet(now, from, &payload);
                 self.flush_transmits();
+                self.tell_notices();
                 return;
             }
             Ok(Opened::Answer(answers)) => answers,
@@ -216,6 +222,13 @@ impl<T: DatagramTransport> Shell<T> {
         while let Some(event) = self.machine.poll_event() {
             self.tell(event);
             self.flush_transmits();
+        }
+        self.tell_notices();
+    }
+
+    fn tell_notices(&mut self) {
+        while let Some(notice) = self.machine.poll_notice() {
+            let _ = self.notices.send(notice); // nobody may be listening
         }
     }
 
@@ -313,6 +326,10 @@ impl<T: DatagramTransport> Shell<T> {
             }
             Command::Down(name, answer) => {
                 let _ = answer.send(self.machine.down(now, &name).map_err(CallError::Refused));
+            }
+            Command::Post(name, payload, answer) => {
+                let outcome = self.machine.post(now, &name, &payload);
+                let _ = answer.send(outcome.map_err(CallError::Refused));
             }
             Command::Leave(answer) => match self.machine.leave(now) {
                 Ok(()) => self.leaving.push(answer),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::keyring::{Key, Keyring};
 use super::seal::{COOKIE_BYTES, Envelope, Kind, open, seal};
-use super::window::Window;
 use crate::membership::BootUid;
+use crate::window::Window;
 
 /// Payloads kept for an address until it has answered.
 const WAITING_MAX: usize = 2;

@@ -28,7 +28,6 @@ mod courier;
 mod keyring;
 mod line;
 mod seal;
-mod window;
 
 pub use courier::{Courier, Entropy, Opened, Refusal, Refusals};
 pub use keyring::{Key, KeyError, Keyring};

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::wire::{VERSION_MAX, VERSION_MIN, Versions};
+
 /// Smallest allowed [`Config::packet_bytes_max`]: any header and body leave room for the largest record.
 pub const PACKET_BYTES_MIN: usize = 1100;
 
@@ -79,6 +81,10 @@ pub struct Config {
     pub packet_bytes_max: usize,
     /// More rows than this are not taken into the table.
     pub members_max: usize,
+    /// The newest [version](super::wire) of the protocol that is read and written: a member of an older build in every respect. Each two members
+    /// speak the newest that both read, so this need not be set for a rolling upgrade; whoever pins it to the old version meanwhile can go
+    /// back without the new one ever having been spoken. From [`VERSION_MIN`] to [`VERSION_MAX`], which is the default.
+    pub wire_version_max: u8,
 }
 
 impl Config {
@@ -121,6 +127,7 @@ impl Config {
             leave_linger: Duration::from_secs(1),
             packet_bytes_max: 1400,
             members_max: 65_536,
+            wire_version_max: VERSION_MAX,
         }
     }
 
@@ -181,7 +188,22 @@ impl Config {
         {
             return Err(ConfigError::Zero);
         }
+        if !(VERSION_MIN..=VERSION_MAX).contains(&self.wire_version_max) {
+            return Err(ConfigError::WireVersion {
+                version: self.wire_version_max,
+            });
+        }
         Ok(())
+    }
+
+    /// Which versions of the protocol a machine with these settings reads and writes.
+    pub fn versions(&self) -> Versions {
+        Versions::up_to(self.wire_version_max)
+    }
+
+    /// How often one member sends one notice in a cluster of `members`: twice as often as an update, because nothing repairs what gossip missed.
+    pub fn notice_transmits(&self, members: usize) -> u32 {
+        self.retransmits(members) * 2
     }
 
     /// How often one member sends one update in a cluster of `members`.
@@ -238,6 +260,11 @@ pub enum ConfigError {
     Suspicion,
     /// A count that has to be at least one is zero.
     Zero,
+    /// The version of the protocol is outside [`VERSION_MIN`] to [`VERSION_MAX`].
+    WireVersion {
+        /// The version asked for.
+        version: u8,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -262,6 +289,10 @@ impl fmt::Display for ConfigError {
             Self::Zero => write!(
                 f,
                 "retransmit_factor, gossip_fanout, sync_packets_max and members_max have to be at least 1"
+            ),
+            Self::WireVersion { version } => write!(
+                f,
+                "wire_version_max is {version}; this build speaks the versions {VERSION_MIN} to {VERSION_MAX}"
             ),
         }
     }
@@ -302,6 +333,13 @@ mod tests {
         check(|c| c.suspicion_beta = 0.5, ConfigError::Suspicion);
         check(|c| c.suspicion_alpha = f64::NAN, ConfigError::Suspicion);
         check(|c| c.gossip_fanout = 0, ConfigError::Zero);
+        for version in [0, VERSION_MAX + 1] {
+            let config = Config {
+                wire_version_max: version,
+                ..Config::lan()
+            };
+            assert_eq!(config.validate(), Err(ConfigError::WireVersion { version }));
+        }
     }
 
     #[test]

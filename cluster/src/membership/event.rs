@@ -157,6 +157,8 @@ pub struct Stats {
     pub packets_received: u64,
     /// Packets that were refused, with no effect on the state.
     pub packets_refused: u64,
+    /// Of these, packets in a version of the protocol that this member does not read.
+    pub versions_refused: u64,
     /// Probes that had no answer by their end.
     pub probes_failed: u64,
     /// Conversations over streams that this member asked for, because a datagram was not answered.
@@ -171,4 +173,20 @@ pub struct Stats {
     pub members_refused: u64,
     /// Times that a pause was noticed.
     pub pauses: u64,
+    /// Notices posted here.
+    pub notices_posted: u64,
+    /// Notices of others that arrived, each counted once.
+    pub notices_arrived: u64,
+    /// Notices that arrived again, or so late that nobody knows whether they had.
+    pub notices_repeated: u64,
+    /// Notices that did not arrive because a newer one of their origin and name waits here, or a later process of their origin has spoken.
+    pub notices_superseded: u64,
+    /// Notices that waited here when a newer one of their origin and name took their place.
+    pub notices_replaced: u64,
+    /// Notices that were sent less often than they should have been: too many waited, or this boot ended.
+    pub notices_cut_short: u64,
+    /// Notices that were refused because too many origins have spoken lately. A later copy may arrive.
+    pub notices_refused: u64,
+    /// Notices that were given up because the machine's owner did not take them in time.
+    pub notices_unread: u64,
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::wire::Versions;
+
 /// Largest encoded record of a member (address and metadata), in bytes: one fits in the smallest packet beside any body.
 pub const RECORD_BYTES_MAX: usize = 512;
 
@@ -99,6 +101,8 @@ pub struct Record {
     pub addr: SocketAddr,
     /// The rest.
     pub metadata: Metadata,
+    /// Which versions of the protocol it reads.
+    pub versions: Versions,
     /// Trailing bytes that a newer version of the protocol added: kept and passed on, not understood.
     pub unknown: Box<[u8]>,
 }

@@ -10,7 +10,7 @@
 //!    [`Machine::poll_timeout`] is due. After a pause of the process, packets come first: what waits in the socket may refute a suspicion.
 //! 2. [`Machine::poll_transmit`] until it is empty, and sends; [`Machine::poll_call`], and begins conversations over streams if it has
 //!    any. What comes by them goes to [`Machine::handle_stream`].
-//! 3. [`Machine::poll_event`] until it is empty, and tells the application.
+//! 3. [`Machine::poll_event`] and [`Machine::poll_notice`] until they are empty, and tells the application.
 //! 4. [`Machine::poll_timeout`], and waits for that time or the next datagram.
 //!
 //! Time is a [`Duration`](std::time::Duration) since any fixed moment, the same moment for all calls.
@@ -26,6 +26,8 @@ mod health;
 mod identity;
 mod machine;
 mod metadata;
+mod notice;
+mod notices;
 mod rng;
 mod suspicion;
 mod table;
@@ -40,4 +42,7 @@ pub use identity::{BootUid, Identity, NAME_BYTES_MAX, NameError, NodeId, NodeNam
 pub(crate) use machine::check_record;
 pub use machine::{CommandError, Machine};
 pub use metadata::{CORDON, Metadata, MetadataError, RECORD_BYTES_MAX, Record};
+pub use notice::{
+    NOTICE_BYTES_MAX, NOTICE_NAME_BYTES_MAX, NOTICES_OF_ONES_OWN_MAX, Notice, NoticeError,
+};
 pub use rng::Rng;

@@ -349,6 +349,7 @@ mod tests {
             version,
             addr,
             metadata: Metadata::default(),
+            versions: super::super::wire::Versions::FIRST,
             unknown: [].into(),
         })
     }

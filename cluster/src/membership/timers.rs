@@ -205,6 +205,7 @@ mod tests {
             version: 0,
             addr: "127.0.0.1:1".parse().unwrap(),
             metadata: Default::default(),
+            versions: super::super::wire::Versions::FIRST,
             unknown: [].into(),
         };
         let slot = table.insert(&update, record.into(), MS);

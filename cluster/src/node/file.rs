@@ -30,6 +30,7 @@ use crate::{
     membership::{
         Config, Metadata, MetadataError, NodeName, PACKET_BYTES_MIN, RECORD_BYTES_MAX, Record,
         check_record,
+        wire::{VERSION_MAX, VERSION_MIN, Versions},
     },
     partition::{
         DownAfter, DownAll, KeepMajority, KeepOldest, LeaseMajority, OfTwo, Patience, Restless,
@@ -193,6 +194,7 @@ fn metadata(mut section: Section) -> Result<Metadata, NodeFileError> {
             stream_addr: Some(addr),
             ..metadata.clone()
         },
+        versions: Versions::up_to(VERSION_MAX),
         unknown: Box::default(),
     };
     if let Err(error) = check_record(&record) {
@@ -246,6 +248,11 @@ fn membership(mut section: Section, mut config: Config) -> Result<Config, NodeFi
         packet_bytes_min..=65_000,
     )?;
     section.count("members_max", &mut c.members_max, 1..=1 << 24)?;
+    section.count(
+        "wire_version_max",
+        &mut c.wire_version_max,
+        VERSION_MIN..=VERSION_MAX,
+    )?;
     let mut lifeguard = section.section("lifeguard")?;
     lifeguard.is("local_health", &mut c.lifeguard.local_health)?;
     lifeguard.is("dynamic_suspicion", &mut c.lifeguard.dynamic_suspicion)?;

@@ -30,6 +30,7 @@ fn peer(boot: u64) -> Peer {
                 roles,
                 ..Metadata::default()
             },
+            versions: crate::membership::wire::Versions::FIRST,
             unknown: [].into(),
         }
         .into(),

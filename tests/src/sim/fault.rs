@@ -28,6 +28,10 @@ pub enum Fault {
     DownByOperator(usize, usize),
     /// The node changes its metadata.
     ChangeMetadata(usize),
+    /// Another program is installed at the node, which speaks the protocol up to this version: its next process runs it.
+    Install(usize, u8),
+    /// The node posts a notice under a name.
+    Post(usize, &'static str),
     /// Datagrams to and from the node are dropped; streams pass.
     BlockDatagrams(usize),
     /// Links are cut, each in one direction.
@@ -81,6 +85,13 @@ impl fmt::Display for Fault {
                 write!(f, "an operator at n{by} declares n{node} down")
             }
             Self::ChangeMetadata(node) => write!(f, "n{node} changes its metadata"),
+            Self::Install(node, version) => {
+                write!(
+                    f,
+                    "a program that speaks version {version} is installed at n{node}"
+                )
+            }
+            Self::Post(node, name) => write!(f, "n{node} posts a notice about {name:?}"),
             Self::BlockDatagrams(node) => {
                 write!(f, "datagrams of n{node} are blocked, streams pass")
             }

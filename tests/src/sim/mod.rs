@@ -7,6 +7,7 @@
 //! What is not modelled: bandwidth, clocks that run at different speeds, packets that are changed on the way (the wire tests do that).
 
 pub mod fault;
+pub mod formed;
 pub mod invariants;
 pub mod network;
 pub mod process;

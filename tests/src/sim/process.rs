@@ -38,6 +38,8 @@ pub struct Process {
     pub name: NodeName,
     /// Its address.
     pub addr: SocketAddr,
+    /// The newest version of the protocol that its next process will speak: that of the program that is installed.
+    pub wire_version_max: u8,
     /// How it is.
     pub condition: Condition,
     /// The machine of the current process, or of the last one.

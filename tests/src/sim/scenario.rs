@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use treewarden_cluster::membership::wire::{VERSION_MAX, VERSION_MIN};
 use treewarden_cluster::membership::{Config, NodeId, Rng};
 use treewarden_cluster::partition::PartitionPolicy;
 
@@ -63,6 +64,7 @@ impl Scenario {
             gone: Vec::new(),
         };
         scenario.form(&mut rng);
+        scenario.install_and_post(&mut Rng::new(seed ^ 0x0_1d_0e));
         for _ in 0..3 + rng.below(8) {
             let at = SECOND + FORMING + rng.duration_below(SUFFERING);
             scenario.add_fault(at, &mut rng);
@@ -80,6 +82,27 @@ impl Scenario {
         for node in 0..self.nodes {
             let at = SECOND + rng.duration_below(spread);
             self.faults.push((at, Fault::Start(node)));
+        }
+    }
+
+    /// In one history of three there are programs of two versions, and which one a node runs may change with each start. Everybody posts.
+    fn install_and_post(&mut self, rng: &mut Rng) {
+        let two_versions = rng.chance(1.0 / 3.0);
+        for node in (0..self.nodes).filter(|_| two_versions) {
+            for at in [SECOND / 2, SECOND + rng.duration_below(SUFFERING)] {
+                let version = if rng.chance(0.5) {
+                    VERSION_MIN
+                } else {
+                    VERSION_MAX
+                };
+                self.faults.push((at, Fault::Install(node, version)));
+            }
+        }
+        for _ in 0..rng.below(12) {
+            let at = SECOND + rng.duration_below(FORMING + SUFFERING);
+            let name = ["", "", "a", "b"][rng.below(4)];
+            self.faults
+                .push((at, Fault::Post(rng.below(self.nodes), name)));
         }
     }
 

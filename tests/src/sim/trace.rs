@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use treewarden_cluster::membership::{BootUid, Event};
+use treewarden_cluster::membership::{BootUid, Event, Notice};
 
 use super::fault::Fault;
 
@@ -18,6 +18,13 @@ pub enum Entry {
         node: usize,
         /// What.
         event: Event,
+    },
+    /// A notice arrived.
+    Heard {
+        /// At which node.
+        node: usize,
+        /// Which.
+        notice: Notice,
     },
     /// A process began a boot.
     Boot {
@@ -53,6 +60,11 @@ impl fmt::Display for Trace {
             match entry {
                 Entry::Fault(fault) => writeln!(f, "*** {fault}")?,
                 Entry::Boot { node, boot } => writeln!(f, "n{node}: begins boot {boot}")?,
+                Entry::Heard { node, notice } => writeln!(
+                    f,
+                    "n{node}: hears notice {} of {} about {:?}",
+                    notice.number, notice.origin, notice.name
+                )?,
                 Entry::Told { node, event } => {
                     write!(f, "n{node}: ")?;
                     write_event(f, event)?;

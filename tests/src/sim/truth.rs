@@ -15,11 +15,16 @@ pub struct Truth {
     pub verdicts: BTreeSet<(NodeId, DownReason)>,
     /// The greatest boot of each name.
     pub newest: BTreeMap<NodeName, NodeId>,
+    /// The newest version of the protocol that each boot reads.
+    pub reads: BTreeMap<NodeId, u8>,
+    /// What was posted, by origin and number.
+    pub posted: BTreeMap<(NodeId, u64), Vec<u8>>,
 }
 
 impl Truth {
     /// A boot begins.
-    pub fn begin(&mut self, id: &NodeId) {
+    pub fn begin(&mut self, id: &NodeId, wire_version_max: u8) {
+        self.reads.insert(id.clone(), wire_version_max);
         self.incarnations.insert(id.clone(), 0);
         self.newest.insert(id.name.clone(), id.clone());
     }

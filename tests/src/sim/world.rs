@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use treewarden_cluster::membership::wire::Packet;
 use treewarden_cluster::membership::{
-    BootUid, Config, DownReason, Event, Identity, Machine, Metadata, NodeId, NodeName, Rng, State,
-    StreamCall, Transmit,
+    BootUid, Config, DownReason, Event, Identity, Machine, Metadata, NodeId, NodeName, Notice, Rng,
+    State, StreamCall, Transmit,
 };
 use treewarden_cluster::partition::{KeepMajority, OfTwo, PartitionPolicy};
 
@@ -139,6 +139,7 @@ impl World {
             .map(|index| Process {
                 name: NodeName::new(&format!("n{index}")).expect("a short name"),
                 addr: address(index),
+                wire_version_max: config.membership.wire_version_max,
                 condition: Condition::Dead,
                 machine: None,
                 inbox: Default::default(),
@@ -289,6 +290,8 @@ impl World {
                     );
                 });
             }
+            Fault::Install(node, version) => self.processes[node].wire_version_max = version,
+            Fault::Post(node, name) => self.post(node, name),
             Fault::BlockDatagrams(node) => self.network.block_datagrams(node),
             Fault::Cut(links) => self.network.cut(links),
             Fault::LinkLoss(link, loss) => self.network.set_link_loss(link, loss),
@@ -331,14 +334,12 @@ impl World {
             metadata: Metadata::default(),
         };
         let policy = (self.config.policy)(self.config.stable_after, self.config.nodes);
-        let machine = Machine::new(
-            self.now,
-            self.config.membership.clone(),
-            identity,
-            policy,
-            self.rng.next_u64(),
-        )
-        .expect("valid settings");
+        let membership = Config {
+            wire_version_max: self.processes[node].wire_version_max,
+            ..self.config.membership.clone()
+        };
+        let machine = Machine::new(self.now, membership, identity, policy, self.rng.next_u64())
+            .expect("valid settings");
         let process = &mut self.processes[node];
         process.machine = Some(machine);
         process.condition = Condition::Running;
@@ -357,7 +358,12 @@ impl World {
     }
 
     fn begin_boot(&mut self, node: usize, id: &NodeId) {
-        self.truth.begin(id);
+        let process = &self.processes[node];
+        let running = process
+            .alive()
+            .map(|machine| machine.config().wire_version_max);
+        self.truth
+            .begin(id, running.unwrap_or(process.wire_version_max));
         if self.config.trace {
             self.trace.push(
                 self.now,
@@ -466,6 +472,7 @@ impl World {
         let sent: Vec<Transmit> = std::iter::from_fn(|| machine.poll_transmit()).collect();
         let calls: Vec<StreamCall> = std::iter::from_fn(|| machine.poll_call()).collect();
         let events: Vec<Event> = std::iter::from_fn(|| machine.poll_event()).collect();
+        let notices: Vec<Notice> = std::iter::from_fn(|| machine.poll_notice()).collect();
         self.truth.note(machine, &events);
         if self.config.check_every != 0
             && self.steps.is_multiple_of(self.config.check_every)
@@ -481,6 +488,7 @@ impl World {
                 received,
                 sent: &sent,
                 events: &events,
+                notices: &notices,
                 truth: &self.truth,
             };
             for invariant in &mut self.invariants {
@@ -495,6 +503,11 @@ impl World {
             }
         }
         self.note_two_majorities(node, &events);
+        if self.config.trace {
+            for notice in notices {
+                self.trace.push(self.now, Entry::Heard { node, notice });
+            }
+        }
         for transmit in sent {
             self.send(node, transmit);
         }

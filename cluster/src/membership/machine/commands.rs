@@ -13,6 +13,7 @@ use crate::membership::event::{Event, MemberInfo};
 use crate::membership::health::LocalHealth;
 use crate::membership::identity::{BootUid, NodeName};
 use crate::membership::metadata::{Metadata, MetadataError, RECORD_BYTES_MAX, Record};
+use crate::membership::notice::NoticeError;
 use crate::membership::table::Group;
 use crate::membership::timers::Timer;
 use crate::membership::wire::record_bytes;
@@ -25,6 +26,8 @@ pub enum CommandError {
     Config(ConfigError),
     /// Metadata is out of bounds.
     Metadata(MetadataError),
+    /// A notice is out of bounds, or has to wait.
+    Notice(NoticeError),
     /// No member of that name is known.
     UnknownMember,
     /// A member declares itself down by leaving.
@@ -44,6 +47,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Metadata(error) => error.fmt(f),
+            Self::Notice(error) => error.fmt(f),
             Self::UnknownMember => {
                 write!(f, "no member of that name is known; nothing was changed")
             }
@@ -248,6 +252,7 @@ impl Machine {
     pub(super) fn complete_leave(&mut self) {
         self.life = Life::Left;
         self.timers.clear_all();
+        self.drop_notices();
         self.events.push_back(Event::LeaveComplete);
     }
 }

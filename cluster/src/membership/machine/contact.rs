@@ -92,6 +92,7 @@ impl Machine {
     /// The contact timer fired.
     pub(super) fn contact(&mut self) {
         self.forget_the_departed();
+        self.forget_silent_origins();
         let downed = matches!(self.life, Life::Downed(_));
         let live = self.table.group(Group::Live).len();
         match (downed, live) {
@@ -175,6 +176,7 @@ impl Machine {
             Extras {
                 introduce: true,
                 own_record: self.takes_part(),
+                ..Extras::default()
             },
         );
     }

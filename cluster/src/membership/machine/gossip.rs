@@ -8,7 +8,7 @@ use crate::membership::claim::State;
 use crate::membership::event::Transmit;
 use crate::membership::table::{Group, Slot};
 use crate::membership::timers::Timer;
-use crate::membership::wire::{Body, Header, PacketWriter, Phase};
+use crate::membership::wire::{Body, Header, PacketWriter, Phase, Versions};
 
 /// After so many updates that did not fit, a packet counts as full.
 const MISFITS_MAX: usize = 3;
@@ -22,10 +22,27 @@ pub(super) struct Extras {
     pub(super) introduce: bool,
     /// This member's record goes along.
     pub(super) own_record: bool,
+    /// Which versions the receiver reads, where that is known otherwise than by its row or its packet.
+    pub(super) versions: Option<Versions>,
 }
 
 impl Machine {
-    pub(super) fn header(&self, introduce: bool) -> Header {
+    /// In which version to write to whoever is at `to`. A row that is down says nothing: another boot may be there.
+    pub(super) fn version_for(&self, to: SocketAddr, receiver: Option<Slot>) -> u8 {
+        let ours = self.config.versions();
+        let by_row = receiver
+            .and_then(|slot| self.table.get(slot))
+            .filter(|member| !member.state().is_down() && member.record.addr == to)
+            .map(|member| member.record.versions);
+        let by_packet = || {
+            let speaker = self.speaker.filter(|(from, _)| *from == to);
+            speaker.map(|(_, versions)| versions)
+        };
+        let theirs = by_row.or_else(by_packet);
+        theirs.map_or(ours.oldest(), |theirs| ours.to_speak_with(theirs))
+    }
+
+    pub(super) fn header(&self, version: u8, introduce: bool) -> Header {
         let phase = match self.life {
             Life::Up => Phase::Up,
             Life::Leaving | Life::Left => Phase::Leaving,
@@ -33,6 +50,8 @@ impl Machine {
         };
         let quorate = self.live_count() > self.unreachable_count();
         Header {
+            version,
+            versions: self.config.versions(),
             from: self.id.clone(),
             phase,
             introduce,
@@ -50,19 +69,24 @@ impl Machine {
         body: &Body,
         extras: Extras,
     ) {
-        let packet = self.compose(receiver, body, extras);
+        let packet = self.compose(to, receiver, body, extras);
         self.transmit(to, packet);
     }
 
     /// The same, without sending it.
     pub(super) fn compose(
         &mut self,
+        to: SocketAddr,
         receiver: Option<Slot>,
         body: &Body,
         extras: Extras,
     ) -> PacketWriter {
+        let version = match extras.versions {
+            Some(theirs) => self.config.versions().to_speak_with(theirs),
+            None => self.version_for(to, receiver),
+        };
         let mut packet = PacketWriter::new(
-            &self.header(extras.introduce),
+            &self.header(version, extras.introduce),
             body,
             self.config.packet_bytes_max,
         );
@@ -81,6 +105,7 @@ impl Machine {
         }
         if self.takes_part() {
             self.fill(&mut packet);
+            self.fill_with_notices(&mut packet);
         } else {
             packet.push(&self.own_update(false)); // others need not find out by themselves
         }
@@ -138,7 +163,8 @@ impl Machine {
 
     /// The first news after a silence go out at once, later ones wait for the interval.
     pub(super) fn arm_gossip(&mut self) {
-        if self.timers.get(Timer::Gossip).is_none() && !self.broadcasts.is_empty() {
+        let waiting = !self.broadcasts.is_empty() || self.has_notices_to_send();
+        if waiting && self.timers.get(Timer::Gossip).is_none() {
             let earliest = self
                 .gossiped_at
                 .map_or(self.now, |at| at + self.config.gossip_interval);
@@ -152,9 +178,9 @@ impl Machine {
             return; // a first member brings news of its own, which set the timer again
         }
         self.gossiped_at = Some(self.now);
-        for slot in self.choose_live(self.config.gossip_fanout, None) {
-            if self.broadcasts.is_empty() {
-                break;
+        for slot in self.choose_for_gossip() {
+            if self.broadcasts.is_empty() && !self.has_notices_for(slot) {
+                continue;
             }
             if let Some(addr) = self.table.get(slot).map(|member| member.record.addr) {
                 self.send(addr, Some(slot), &Body::Gossip, Extras::default());

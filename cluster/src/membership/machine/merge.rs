@@ -91,6 +91,9 @@ impl Machine {
         if !self.sync.is_fresh() {
             self.broadcast(Subject::Member(slot), true);
         }
+        if !self.notices.is_empty() {
+            self.arm_gossip(); // it may be the first that can hear them
+        }
     }
 
     fn hear_about(&mut self, slot: Slot, update: &Update) {
@@ -368,6 +371,7 @@ impl Machine {
         ));
         self.timers.clear_all();
         self.broadcasts.clear();
+        self.drop_notices();
         self.relays.clear();
         self.probes.stop();
         self.timers.set(

@@ -4,6 +4,7 @@ mod commands;
 mod contact;
 mod gossip;
 mod merge;
+mod notices;
 mod probing;
 mod receive;
 mod streams;
@@ -12,6 +13,7 @@ mod touch;
 mod verdicts;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +24,11 @@ use super::event::{Event, MemberInfo, Stats, StreamCall, Transmit};
 use super::health::{LocalHealth, Sign};
 use super::identity::{Identity, NodeId, NodeName};
 use super::metadata::{MetadataError, Record};
+use super::notices::Notices;
 use super::rng::Rng;
 use super::table::{Group, Table};
 use super::timers::{Due, RunningClock, Timer, Timers};
+use super::wire::Versions;
 use crate::partition::PartitionPolicy;
 
 pub use commands::CommandError;
@@ -63,6 +67,7 @@ pub struct Machine {
 
     table: Table,
     broadcasts: Broadcasts,
+    notices: Notices,
     health: LocalHealth,
     timers: Timers,
     probes: Probes,
@@ -79,6 +84,8 @@ pub struct Machine {
     transmits: VecDeque<Transmit>,
     calls: VecDeque<StreamCall>,
     conversation: Option<Conversation>,
+    /// From where the packet comes that is being handled, and which versions its sender reads.
+    speaker: Option<(SocketAddr, Versions)>,
     events: VecDeque<Event>,
     stats: Stats,
 }
@@ -100,6 +107,7 @@ impl Machine {
             version: 0,
             addr: identity.addr,
             metadata: identity.metadata,
+            versions: config.versions(),
             unknown: [].into(),
         };
         commands::check_record(&record)?;
@@ -122,6 +130,7 @@ impl Machine {
             life: Life::Up,
             table: Table::new(),
             broadcasts: Broadcasts::default(),
+            notices: Notices::default(),
             health: LocalHealth::new(config.health_max, config.lifeguard.local_health),
             timers,
             probes: Probes::new(&mut rng),
@@ -136,6 +145,7 @@ impl Machine {
             transmits: VecDeque::new(),
             calls: VecDeque::new(),
             conversation: None,
+            speaker: None,
             events: VecDeque::new(),
             stats: Stats::default(),
             config,
@@ -203,6 +213,11 @@ impl Machine {
     /// News that wait to be sent: how many, and how often the oldest of them was sent.
     pub fn broadcasts_waiting(&self) -> (usize, u32) {
         (self.broadcasts.len(), self.broadcasts.transmits_max())
+    }
+
+    /// Notices that wait to be sent: how many, and how often the oldest of them was sent.
+    pub fn notices_waiting(&self) -> (usize, u32) {
+        (self.notices.len(), self.notices.sent_max())
     }
 
     /// The settings.

@@ -17,7 +17,7 @@ use crate::membership::identity::{NodeId, NodeName};
 use crate::membership::rng::Rng;
 use crate::membership::table::{Group, Slot};
 use crate::membership::timers::Timer;
-use crate::membership::wire::Body;
+use crate::membership::wire::{Body, Versions};
 
 /// More relayed pings than this are not taken on at a time.
 const RELAYS_MAX: usize = 256;
@@ -128,6 +128,7 @@ impl Probes {
 #[derive(Debug)]
 pub(super) struct Relay {
     asker: SocketAddr,
+    asker_versions: Versions,
     asker_seq: u64,
     target: NodeId,
     seq: u64,
@@ -330,7 +331,10 @@ impl Machine {
                 &Body::RelayedAck {
                     seq: relay.asker_seq,
                 },
-                Extras::default(),
+                Extras {
+                    versions: Some(relay.asker_versions),
+                    ..Extras::default()
+                },
             );
         }
     }
@@ -366,6 +370,7 @@ impl Machine {
     pub(super) fn handle_ping_request(
         &mut self,
         asker: SocketAddr,
+        asker_versions: Versions,
         asker_seq: u64,
         target: &NodeId,
         nack_after: Duration,
@@ -394,6 +399,7 @@ impl Machine {
         let nack_after = nack_after.min(NACK_AFTER_MAX);
         self.relays.push(Relay {
             asker,
+            asker_versions,
             asker_seq,
             target: target.clone(),
             seq,
@@ -410,13 +416,17 @@ impl Machine {
         for relay in self.relays.iter_mut() {
             if relay.nack_at.is_some_and(|at| at <= now) {
                 relay.nack_at = None;
-                nacks.push((relay.asker, relay.asker_seq));
+                nacks.push((relay.asker, relay.asker_versions, relay.asker_seq));
             }
         }
         self.relays
             .retain(|relay| relay.nack_at.is_some() || relay.ends_at > now);
-        for (asker, seq) in nacks {
-            self.send(asker, None, &Body::Nack { seq }, Extras::default());
+        for (asker, versions, seq) in nacks {
+            let extras = Extras {
+                versions: Some(versions),
+                ..Extras::default()
+            };
+            self.send(asker, None, &Body::Nack { seq }, extras);
         }
     }
 }

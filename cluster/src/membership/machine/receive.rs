@@ -22,17 +22,19 @@ impl Machine {
         bytes: &[u8],
     ) -> Result<(), PacketError> {
         self.observe(now);
-        let packet = self.read(bytes)?;
+        let packet = self.read(from, bytes)?;
         match self.life {
             Life::Up | Life::Leaving => self.receive(from, &packet),
             Life::Downed(_) => self.receive_while_down(from, &packet),
             Life::Left => {}
         }
+        self.speaker = None;
         Ok(())
     }
 
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Packet, PacketError> {
-        let packet = Packet::decode(bytes)
+    /// Reads a packet. Until the [speaker](Machine::speaker) is cleared, whatever goes to its sender is in a version that this one reads.
+    pub(super) fn read(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<Packet, PacketError> {
+        let packet = Packet::decode_in(self.config.versions(), bytes)
             .and_then(|packet| {
                 if packet.header.from == self.id {
                     Err(PacketError::FromMyself)
@@ -40,8 +42,13 @@ impl Machine {
                     Ok(packet)
                 }
             })
-            .inspect_err(|_| self.stats.packets_refused += 1)?;
+            .inspect_err(|error| {
+                self.stats.packets_refused += 1;
+                let is_version = matches!(error, PacketError::Version { .. });
+                self.stats.versions_refused += u64::from(is_version);
+            })?;
         self.stats.packets_received += 1;
+        self.speaker = Some((from, packet.header.versions));
         Ok(packet)
     }
 
@@ -51,6 +58,9 @@ impl Machine {
             if !self.takes_part() {
                 return; // it was this member's own end
             }
+        }
+        for notice in &packet.notices {
+            self.hear(notice);
         }
         let sender = self.recognise(from, &packet.header, &packet.body);
         if !self.takes_part() {
@@ -84,6 +94,7 @@ impl Machine {
                 if sender.is_some() {
                     self.handle_ping_request(
                         from,
+                        packet.header.versions,
                         *seq,
                         target,
                         Duration::from_millis((*nack_after_ms).into()),
@@ -166,7 +177,7 @@ impl Machine {
     fn tell_replaced(&mut self, from: SocketAddr, slot: Slot) {
         if let Some(member) = self.table.get(slot) {
             let update = member.update(true);
-            let header = self.header(false);
+            let header = self.header(self.version_for(from, None), false);
             let mut packet = crate::membership::wire::PacketWriter::new(
                 &header,
                 &Body::Gossip,

@@ -47,12 +47,13 @@ impl Machine {
         bytes: &[u8],
     ) -> Result<Vec<Vec<u8>>, PacketError> {
         self.observe(now);
-        let packet = self.read(bytes)?;
+        let packet = self.read(from, bytes)?;
         let by_datagram_alone = matches!(
             packet.body,
             Body::PingRequest { .. } | Body::Nack { .. } | Body::RelayedAck { .. }
         );
         if by_datagram_alone || !matches!(self.life, Life::Up | Life::Leaving) {
+            self.speaker = None;
             return Ok(Vec::new());
         }
         self.conversation = Some(Conversation {
@@ -60,6 +61,7 @@ impl Machine {
             said: Vec::new(),
         });
         self.receive(from, &packet);
+        self.speaker = None;
         let conversation = self.conversation.take();
         Ok(conversation.map_or_else(Vec::new, |conversation| conversation.said))
     }
@@ -69,7 +71,12 @@ impl Machine {
         let Some(record) = self.table.get(slot).map(|member| member.record.clone()) else {
             return;
         };
-        let packet = self.compose(Some(slot), &Body::Ping { seq }, Extras::default());
+        let packet = self.compose(
+            record.addr,
+            Some(slot),
+            &Body::Ping { seq },
+            Extras::default(),
+        );
         self.stats.stream_calls += 1;
         self.calls.push_back(StreamCall {
             to: record.metadata.stream_addr.unwrap_or(record.addr),

@@ -188,7 +188,7 @@ impl Machine {
         }
         let start = self.rng.below(rows.len());
         rows.rotate_left(start);
-        let header = self.header(false);
+        let header = self.header(self.version_for(to, None), false);
         let new_packet = || PacketWriter::new(&header, &Body::Gossip, self.config.packet_bytes_max);
         let (mut full, mut packet, mut sent) = (Vec::new(), new_packet(), 0);
         for row in &rows {

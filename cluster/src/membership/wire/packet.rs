@@ -1,10 +1,13 @@
 //! Whole packets: header, body, updates.
 
+use super::notice::{NOTICE, put_notice, read_notice};
 use super::primitives::{PacketError, Reader, put_text, put_varint};
-use super::update::{put_update, read_update};
-use super::{BUCKETS, VERSION, VERSION_MAX, VERSION_MIN};
+use super::update::{ITEM_BYTES_MAX, put_update, read_update};
+use super::versions::Versions;
+use super::{BUCKETS, VERSION_MAX, VERSION_OF_NOTICES};
 use crate::membership::claim::Update;
 use crate::membership::identity::NodeId;
+use crate::membership::notice::Notice;
 
 /// Longest body: all buckets with room for later additions.
 const BODY_BYTES_MAX: usize = BUCKETS * 4 + 256;
@@ -36,6 +39,10 @@ pub enum Phase {
 /// What every packet starts with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// In which version the packet is written.
+    pub version: u8,
+    /// Which versions the sender reads.
+    pub versions: Versions,
     /// Who sends.
     pub from: NodeId,
     /// The part of its life.
@@ -108,19 +115,30 @@ pub struct Packet {
     pub body: Body,
     /// News.
     pub updates: Vec<Update>,
+    /// What applications tell each other; none before [`VERSION_OF_NOTICES`].
+    pub notices: Vec<Notice>,
 }
 
 impl Packet {
-    /// Reads a packet. Costs at most in proportion to `bytes`.
+    /// Reads a packet in any version that this build reads. Costs at most in proportion to `bytes`.
     ///
     /// # Errors
-    /// [`PacketError`] for anything but a whole packet in a version that this build reads.
+    /// [`PacketError`] for anything but a whole packet in such a version.
     pub fn decode(bytes: &[u8]) -> Result<Self, PacketError> {
+        Self::decode_in(Versions::up_to(VERSION_MAX), bytes)
+    }
+
+    /// The same for one who reads only `read`, as an older build does.
+    ///
+    /// # Errors
+    /// [`PacketError`] for anything but a whole packet in one of these versions.
+    pub fn decode_in(read: Versions, bytes: &[u8]) -> Result<Self, PacketError> {
         let mut from = Reader::new(bytes);
-        let [version, _min_and_max] = from.array()?;
-        if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
+        let [version, min_and_max] = from.array()?;
+        if !read.contain(version) {
             return Err(PacketError::Version { version });
         }
+        let versions = Versions::from_byte(min_and_max)?;
         let kind_and_flags = from.u8()?;
         let (kind, flags) = (kind_and_flags >> 4, kind_and_flags & 0x0f);
         let phase = match flags & FLAGS_PHASE {
@@ -136,6 +154,8 @@ impl Packet {
         let digest = from.u32()?;
         let (introduce, quorate) = (flags & FLAG_INTRODUCE != 0, flags & FLAG_QUORATE != 0);
         let header = Header {
+            version,
+            versions,
             from: sender,
             phase,
             introduce,
@@ -143,16 +163,30 @@ impl Packet {
             digest,
         };
         let body = read_body(kind, from.part(BODY_BYTES_MAX)?)?;
-        let mut updates = Vec::new();
-        while let Some(next) = read_update(&mut from)? {
-            updates.extend(next.known());
+        let (mut updates, mut notices) = (Vec::new(), Vec::new());
+        while let Some(item) = next_item(&mut from)? {
+            let is_notice = item.rest().first() == Some(&NOTICE) && version >= VERSION_OF_NOTICES;
+            match is_notice {
+                true => notices.push(read_notice(item)?),
+                false => updates.extend(read_update(item)?),
+            }
         }
         Ok(Self {
             header,
             body,
             updates,
+            notices,
         })
     }
+}
+
+/// The next item, or `None` at the end of them.
+fn next_item<'a>(from: &mut Reader<'a>) -> Result<Option<Reader<'a>>, PacketError> {
+    if from.is_empty() {
+        return Ok(None);
+    }
+    let item = from.part(ITEM_BYTES_MAX)?;
+    Ok((!item.is_empty()).then_some(item))
 }
 
 fn read_body(kind: u8, mut part: Reader<'_>) -> Result<Body, PacketError> {
@@ -201,9 +235,10 @@ fn read_body(kind: u8, mut part: Reader<'_>) -> Result<Body, PacketError> {
     })
 }
 
-/// Builds a packet: header and body first, then as many updates as fit.
+/// Builds a packet: header and body first, then as many items as fit.
 #[derive(Debug)]
 pub struct PacketWriter {
+    version: u8,
     out: Vec<u8>,
     bytes_max: usize,
     updates: usize,
@@ -222,8 +257,8 @@ impl PacketWriter {
         let quorate = if header.quorate { FLAG_QUORATE } else { 0 };
         let flags = phase | introduce | quorate;
         out.extend_from_slice(&[
-            VERSION,
-            VERSION_MIN << 4 | VERSION_MAX,
+            header.version,
+            header.versions.to_byte(),
             kind_of(body) << 4 | flags,
         ]);
         put_text(&mut out, header.from.name.as_str());
@@ -234,6 +269,7 @@ impl PacketWriter {
         put_varint(&mut out, encoded.len() as u64);
         out.extend_from_slice(&encoded);
         Self {
+            version: header.version,
             out,
             bytes_max,
             updates: 0,
@@ -242,12 +278,26 @@ impl PacketWriter {
 
     /// Appends an update; false, and no change, if it does not fit.
     pub fn push(&mut self, update: &Update) -> bool {
+        let fits = self.put(|out| put_update(out, update));
+        self.updates += usize::from(fits);
+        fits
+    }
+
+    /// Appends a notice; false, and no change, if it does not fit, or if the version of the packet has none.
+    pub fn push_notice(&mut self, notice: &Notice) -> bool {
+        self.has_notices() && self.put(|out| put_notice(out, notice))
+    }
+
+    /// Whether the version of the packet has notices.
+    pub fn has_notices(&self) -> bool {
+        self.version >= VERSION_OF_NOTICES
+    }
+
+    fn put(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> bool {
         let before = self.out.len();
-        put_update(&mut self.out, update);
+        put(&mut self.out);
         let fits = self.out.len() <= self.bytes_max;
-        if fits {
-            self.updates += 1;
-        } else {
+        if !fits {
             self.out.truncate(before);
         }
         fits

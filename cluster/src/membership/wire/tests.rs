@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::primitives::put_varint;
 use super::*;
 use crate::membership::{
-    BootUid, Claim, DownReason, Metadata, NodeId, NodeName, RECORD_BYTES_MAX, Record, Rng, Update,
+    BootUid, Claim, DownReason, Metadata, NOTICE_BYTES_MAX, NOTICE_NAME_BYTES_MAX, NodeId,
+    NodeName, Notice, RECORD_BYTES_MAX, Record, Rng, Update,
 };
 
 fn name(text: &str) -> NodeName {
@@ -18,6 +19,8 @@ fn header() -> Header {
         boot: BootUid(7),
     };
     Header {
+        version: VERSION_MAX,
+        versions: Versions::up_to(VERSION_MAX),
         from,
         phase: Phase::Up,
         introduce: true,
@@ -38,8 +41,22 @@ fn record() -> Arc<Record> {
         version: 3,
         addr: "192.0.2.1:7946".parse().unwrap(),
         metadata,
+        versions: Versions::up_to(VERSION_MAX),
         unknown: [].into(),
     })
+}
+
+fn notice(name_bytes: usize, payload_bytes: usize) -> Notice {
+    Notice {
+        origin: NodeId {
+            name: name("origin"),
+            boot: BootUid(9),
+        },
+        number: 300,
+        name: "k".repeat(name_bytes).into(),
+        payload: vec![7; payload_bytes].into(),
+        unknown: [].into(),
+    }
 }
 
 fn update(claim: Claim, record: Option<Arc<Record>>) -> Update {
@@ -117,17 +134,31 @@ fn packets_come_back_as_they_were() {
         .collect();
     for body in all_bodies() {
         for phase in [Phase::Up, Phase::Leaving, Phase::Downed] {
-            let header = Header { phase, ..header() };
-            let mut writer = PacketWriter::new(&header, &body, 1400);
-            updates
-                .iter()
-                .for_each(|update| assert!(writer.push(update)));
-            let expected = Packet {
-                header,
-                body: body.clone(),
-                updates: updates.clone(),
-            };
-            assert_eq!(Packet::decode(&writer.finish()), Ok(expected));
+            for version in VERSION_MIN..=VERSION_MAX {
+                let header = Header {
+                    phase,
+                    version,
+                    ..header()
+                };
+                let notices = match version >= VERSION_OF_NOTICES {
+                    true => vec![notice(0, 0), notice(3, 100)],
+                    false => Vec::new(),
+                };
+                let mut writer = PacketWriter::new(&header, &body, 2000);
+                updates
+                    .iter()
+                    .for_each(|update| assert!(writer.push(update)));
+                notices
+                    .iter()
+                    .for_each(|notice| assert!(writer.push_notice(notice)));
+                let expected = Packet {
+                    header,
+                    body: body.clone(),
+                    updates: updates.clone(),
+                    notices,
+                };
+                assert_eq!(Packet::decode(&writer.finish()), Ok(expected));
+            }
         }
     }
 }
@@ -169,7 +200,14 @@ fn random_bytes_and_random_changes_never_panic() {
         .collect();
     let seeds: Vec<Vec<u8>> = all_bodies()
         .iter()
-        .map(|body| packet(body, &updates))
+        .map(|body| {
+            let mut writer = PacketWriter::new(&header(), body, 2000);
+            assert!(writer.push_notice(&notice(3, 20)));
+            updates
+                .iter()
+                .for_each(|update| assert!(writer.push(update)));
+            writer.finish()
+        })
         .collect();
     for _ in 0..200_000 {
         let mut bytes = seeds[rng.below(seeds.len())].clone();
@@ -189,13 +227,13 @@ fn random_bytes_and_random_changes_never_panic() {
 #[test]
 fn what_is_read_can_be_written_and_read_again() {
     let mut rng = Rng::new(2);
-    let seed = packet(
-        &Body::Gossip,
-        &[update(
-            Claim::Suspect { accuser: name("b") },
-            Some(record()),
-        )],
-    );
+    let mut writer = PacketWriter::new(&header(), &Body::Gossip, 2000);
+    assert!(writer.push_notice(&notice(3, 20)));
+    assert!(writer.push(&update(
+        Claim::Suspect { accuser: name("b") },
+        Some(record()),
+    )));
+    let seed = writer.finish();
     let mut understood = 0;
     for _ in 0..100_000 {
         let mut bytes = seed.clone();
@@ -209,6 +247,9 @@ fn what_is_read_can_be_written_and_read_again() {
         read.updates
             .iter()
             .for_each(|update| assert!(writer.push(update)));
+        read.notices
+            .iter()
+            .for_each(|notice| assert!(writer.push_notice(notice)));
         assert_eq!(Packet::decode(&writer.finish()), Ok(read));
     }
     assert!(understood > 1000);
@@ -223,6 +264,7 @@ fn refusals_say_why() {
         assert_eq!(Packet::decode(&bytes), Err(expected));
     };
     check(&|bytes| bytes[0] = 9, PacketError::Version { version: 9 });
+    check(&|bytes| bytes[1] = 0x21, PacketError::Value);
     check(&|bytes| bytes[2] = 0xf0, PacketError::Kind(15));
     check(&|bytes| bytes[2] |= 3, PacketError::Value);
     check(&|bytes| bytes[3] = 0, PacketError::Name);
@@ -314,4 +356,90 @@ fn the_largest_record_fits_in_the_smallest_packet() {
         writer.push(&large),
         "a request of anti-entropy has room for one"
     );
+}
+
+#[test]
+fn a_packet_of_version_2_without_notices_has_the_bytes_of_version_1_but_for_the_first() {
+    let of = |version| {
+        let header = Header {
+            version,
+            ..header()
+        };
+        let mut writer = PacketWriter::new(&header, &Body::Ping { seq: 1 }, 1400);
+        assert!(writer.push(&update(Claim::Alive, Some(record()))));
+        writer.finish()
+    };
+    assert_eq!((of(1)[0], of(2)[0]), (1, 2));
+    assert_eq!(of(1)[1..], of(2)[1..]);
+}
+
+#[test]
+fn version_1_has_no_notices_to_write_and_refuses_to_read_one() {
+    let old = Header {
+        version: 1,
+        ..header()
+    };
+    let mut writer = PacketWriter::new(&old, &Body::Gossip, 1400);
+    let empty = writer.room();
+    assert!(!writer.push_notice(&notice(3, 20)));
+    assert_eq!(writer.room(), empty);
+    let mut writer = PacketWriter::new(&header(), &Body::Gossip, 1400);
+    assert!(writer.push_notice(&notice(3, 20)));
+    let mut bytes = writer.finish();
+    let refused = Packet::decode_in(Versions::FIRST, &bytes);
+    assert_eq!(refused, Err(PacketError::Version { version: 2 }));
+    bytes[0] = 1; // as if the old one had got it all the same
+    assert_eq!(Packet::decode(&bytes), Err(PacketError::Name));
+}
+
+#[test]
+fn a_record_that_says_nothing_of_versions_is_that_of_one_that_reads_the_first() {
+    let of = |versions, unknown: &[u8]| {
+        Arc::new(Record {
+            versions,
+            unknown: unknown.into(),
+            ..Record::clone(&record())
+        })
+    };
+    let first = of(Versions::FIRST, &[]);
+    assert_eq!(
+        record_bytes(&first) + 1,
+        record_bytes(&of(Versions::up_to(VERSION_MAX), &[]))
+    );
+    for record in [first, of(Versions::FIRST, &[1, 2])] {
+        let bytes = packet(&Body::Gossip, &[update(Claim::Alive, Some(record.clone()))]);
+        let read = Packet::decode(&bytes).unwrap();
+        assert_eq!(read.updates[0].record, Some(record));
+    }
+}
+
+#[test]
+fn the_largest_notice_fits_in_the_smallest_packet_and_a_larger_one_is_refused() {
+    let long = NodeId {
+        name: name(&"n".repeat(64)),
+        boot: BootUid(u64::MAX),
+    };
+    let header = Header {
+        from: long.clone(),
+        ..header()
+    };
+    let write = |name_bytes, payload_bytes, bytes_max| {
+        let largest = Notice {
+            origin: long.clone(),
+            number: u64::MAX,
+            ..notice(name_bytes, payload_bytes)
+        };
+        let mut writer = PacketWriter::new(&header, &Body::Ping { seq: u64::MAX }, bytes_max);
+        assert!(writer.push_notice(&largest));
+        writer.finish()
+    };
+    let (name_bytes, bytes) = (NOTICE_NAME_BYTES_MAX, NOTICE_BYTES_MAX);
+    let smallest = crate::membership::PACKET_BYTES_MIN;
+    assert!(Packet::decode(&write(name_bytes, bytes, smallest)).is_ok());
+    for larger in [
+        write(name_bytes + 1, bytes, 2000),
+        write(name_bytes, bytes + 1, 2000),
+    ] {
+        assert_eq!(Packet::decode(&larger), Err(PacketError::TooLong));
+    }
 }

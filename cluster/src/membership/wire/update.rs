@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::primitives::{PacketError, Reader, put_addr, put_text, put_varint};
+use super::versions::Versions;
 use crate::membership::claim::{Claim, DownReason, INCARNATION_MAX, Update};
 use crate::membership::metadata::{Metadata, RECORD_BYTES_MAX, Record};
 
-/// Longest update: two names, a record and some room for later additions.
-const UPDATE_BYTES_MAX: usize = RECORD_BYTES_MAX + 300;
+/// Longest item: an update with two names, a record and some room for later additions.
+pub(super) const ITEM_BYTES_MAX: usize = RECORD_BYTES_MAX + 300;
 
 const TAG_ALIVE: u8 = 0;
 const TAG_SUSPECT: u8 = 1;
@@ -69,31 +70,8 @@ pub(super) fn put_update(out: &mut Vec<u8>, update: &Update) {
     out.extend_from_slice(&bytes);
 }
 
-/// What stands next in a section of updates.
-pub(super) enum Next {
-    Update(Update),
-    /// A claim that only a newer version knows.
-    Unknown,
-}
-
-impl Next {
-    pub(super) fn known(self) -> Option<Update> {
-        match self {
-            Self::Update(update) => Some(update),
-            Self::Unknown => None,
-        }
-    }
-}
-
-/// The next update, or `None` at the end of the section.
-pub(super) fn read_update(from: &mut Reader<'_>) -> Result<Option<Next>, PacketError> {
-    if from.is_empty() {
-        return Ok(None);
-    }
-    let mut part = from.part(UPDATE_BYTES_MAX)?;
-    if part.is_empty() {
-        return Ok(None);
-    }
+/// Reads an update; `None` for a claim that only a newer version knows.
+pub(super) fn read_update(mut part: Reader<'_>) -> Result<Option<Update>, PacketError> {
     let name = part.name()?;
     let boot = part.boot()?;
     let tag = part.u8()?;
@@ -125,20 +103,20 @@ pub(super) fn read_update(from: &mut Reader<'_>) -> Result<Option<Next>, PacketE
             reason: DownReason::Replaced,
             decider: part.name()?,
         },
-        _ => return Ok(Some(Next::Unknown)),
+        _ => return Ok(None),
     };
     let record = match tag & TAG_WITH_RECORD {
         0 => None,
         _ => Some(Arc::new(read_record(part.part(RECORD_BYTES_MAX)?)?)),
     };
-    Ok(Some(Next::Update(Update {
+    Ok(Some(Update {
         name,
         boot,
         incarnation,
         claim,
         record,
         unknown: part.rest().into(),
-    })))
+    }))
 }
 
 fn put_record(out: &mut Vec<u8>, record: &Record) {
@@ -163,6 +141,10 @@ fn put_record(out: &mut Vec<u8>, record: &Record) {
     for (key, value) in &metadata.values {
         put_text(out, key);
         put_text(out, value);
+    }
+    // What stands after it could not be told from it.
+    if record.versions != Versions::FIRST || !record.unknown.is_empty() {
+        out.push(record.versions.to_byte());
     }
     out.extend_from_slice(&record.unknown);
 }
@@ -196,10 +178,15 @@ fn read_record(mut part: Reader<'_>) -> Result<Record, PacketError> {
         roles,
         values,
     };
+    let versions = match part.is_empty() {
+        true => Versions::FIRST,
+        false => Versions::from_byte(part.u8()?)?,
+    };
     Ok(Record {
         version,
         addr,
         metadata,
+        versions,
         unknown: part.rest().into(),
     })
 }

@@ -7,17 +7,20 @@ mod down_needs_a_verdict;
 mod incarnation_never_decreases;
 mod newest_boot_stays;
 mod nobody_accuses_itself;
+mod notices_are_bounded;
+mod notices_arrive_once;
 mod only_the_subject_raises_its_incarnation;
 mod packets_fit;
 mod pauses_are_real;
 mod retransmits_are_bounded;
 mod timers_lie_ahead;
+mod versions_are_understood;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use treewarden_cluster::membership::wire::Packet;
-use treewarden_cluster::membership::{Event, Machine, MemberInfo, Transmit};
+use treewarden_cluster::membership::{Event, Machine, MemberInfo, Notice, Transmit};
 
 use super::truth::Truth;
 
@@ -40,6 +43,8 @@ pub struct Step<'a> {
     pub sent: &'a [Transmit],
     /// What it told.
     pub events: &'a [Event],
+    /// The notices that arrived.
+    pub notices: &'a [Notice],
     /// What is the case.
     pub truth: &'a Truth,
 }
@@ -65,10 +70,13 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(incarnation_never_decreases::IncarnationNeverDecreases::default()),
         Box::new(newest_boot_stays::NewestBootStays::default()),
         Box::new(nobody_accuses_itself::NobodyAccusesItself),
+        Box::new(notices_arrive_once::NoticesArriveOnce::default()),
+        Box::new(notices_are_bounded::NoticesAreBounded),
         Box::new(only_the_subject_raises_its_incarnation::OnlyTheSubjectRaisesItsIncarnation),
         Box::new(packets_fit::PacketsFit),
         Box::new(pauses_are_real::PausesAreReal),
         Box::new(retransmits_are_bounded::RetransmitsAreBounded),
         Box::new(timers_lie_ahead::TimersLieAhead::default()),
+        Box::new(versions_are_understood::VersionsAreUnderstood),
     ]
 }

@@ -5,14 +5,14 @@ const WIDTH: u64 = WORDS as u64 * 64;
 
 /// A window over the newest 1024 sequence numbers. Older ones count as seen.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     newest: u64,
     seen: [u64; WORDS],
 }
 
 impl Window {
     /// A window in which only `first` and everything before it has been seen.
-    pub(super) fn starting_with(first: u64) -> Self {
+    pub(crate) fn starting_with(first: u64) -> Self {
         Self {
             newest: first,
             seen: [u64::MAX; WORDS],
@@ -20,7 +20,7 @@ impl Window {
     }
 
     /// Marks a number; false if it had been seen, or is too old to tell.
-    pub(super) fn accept(&mut self, sequence: u64) -> bool {
+    pub(crate) fn accept(&mut self, sequence: u64) -> bool {
         if sequence > self.newest {
             let ahead = sequence - self.newest;
             if ahead >= WIDTH {
