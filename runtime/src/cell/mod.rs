@@ -5,6 +5,7 @@
 //! | `mod` | [`Cell`]: the mailbox and the [`Core`], as senders see them |
 //! | `order` | the control lane: orders as bits of one word |
 //! | `guarded` | polling user code: kill, panic, scope |
+//! | `rare` | what most addresses never have: watchers, an observer, belongings, a stash |
 //! | `run` | the life of an address: incarnations, one after the other, in one task |
 //! | `slice` | how long one poll of it goes on |
 //! | `starter` | who makes the instances |
@@ -19,6 +20,7 @@ pub(crate) mod guarded;
 mod handling;
 pub(crate) mod order;
 mod park;
+mod rare;
 pub(crate) mod run;
 mod slice;
 pub(crate) mod starter;
@@ -26,33 +28,30 @@ mod tenancy;
 pub(crate) mod watched;
 
 use std::{
-    any::{Any, type_name},
+    any::type_name,
     collections::VecDeque,
-    ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::{Poll, Waker},
 };
 
-use slab::Slab;
-use tokio::time::Instant;
+use rare::Rare;
+
+pub(crate) use rare::Belonging;
 
 use crate::{
     ask::AskError,
     dead_letter::{DeadLetter, DeadLetterReason},
     envelope::{Envelope, MessageContext},
-    exit::ExitReason,
-    host::{Life, Observer},
     id::ActorId,
     mailbox::{Joined, Pushed, Queue, Rejected},
-    monitor::{MonitorEvent, Watcher},
+    monitor::Watcher,
     reference::AddressState,
     reply::Answer,
     scope,
-    sync_ext::MutexExt,
     system::System,
     tell::TellError,
 };
@@ -83,57 +82,11 @@ pub(crate) struct Core {
     registered: AtomicBool,
     /// Whether it is on the list of those who may have memory to give back.
     listed: AtomicBool,
-    /// Whether a timer wants to know since when there is nothing to do.
-    idleness_watched: AtomicBool,
+    /// What of `rare` is known without its lock; see [`rare::mark`].
+    marks: AtomicU8,
 }
 
 const NO_ROOT: u32 = u32::MAX;
-
-#[derive(Default)]
-struct Rare {
-    last_exit: Option<LastExit>,
-    watchers: Vec<Arc<dyn Watcher>>,
-    /// Who starts its incarnations. It is let go when the address ends, because it knows the address in turn.
-    observer: Option<Arc<dyn Observer>>,
-    /// What ends with the incarnation.
-    belongings: Slab<Arc<dyn Belonging>>,
-    /// Messages that were set aside; see [`crate::stash`].
-    stash: Option<Box<dyn Any + Send>>,
-    /// When it last parked, and how many messages it had taken by then.
-    idle: Option<(Instant, u64)>,
-}
-
-/// Something that belongs to an incarnation and ends with it: a timer, a stream.
-pub(crate) trait Belonging: Send + Sync {
-    /// The incarnation has ended. It is off the list.
-    fn end(&self);
-}
-
-struct StashGuard<'a>(MutexGuard<'a, Option<Box<Rare>>>);
-
-impl Deref for StashGuard<'_> {
-    type Target = Option<Box<dyn Any + Send>>;
-
-    fn deref(&self) -> &Self::Target {
-        match &*self.0 {
-            Some(rare) => &rare.stash,
-            None => &None,
-        }
-    }
-}
-
-impl DerefMut for StashGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0.get_or_insert_default().stash
-    }
-}
-
-struct LastExit {
-    incarnation: u64,
-    reason: ExitReason,
-    /// Whether the watchers know.
-    told: bool,
-}
 
 impl Core {
     pub(crate) fn new(id: ActorId, name: Option<Arc<str>>, system: System, orders: u32) -> Self {
@@ -149,7 +102,7 @@ impl Core {
             state: AtomicU8::new(AddressState::Restarting as u8),
             registered: AtomicBool::new(false),
             listed: AtomicBool::new(false),
-            idleness_watched: AtomicBool::new(false),
+            marks: AtomicU8::new(0),
         }
     }
 
@@ -234,148 +187,6 @@ impl Core {
         self.incarnation.store(number, Ordering::Relaxed);
     }
 
-    /// Before the address is hosted.
-    pub(crate) fn set_observer(&self, observer: Arc<dyn Observer>) {
-        self.rare.locked().get_or_insert_default().observer = Some(observer);
-    }
-
-    fn forget_observer(&self) {
-        let observer = match &mut *self.rare.locked() {
-            Some(rare) => rare.observer.take(),
-            None => None,
-        };
-        drop(observer);
-    }
-
-    /// False: nobody starts incarnations here, so there is one alone.
-    fn report(&self, life: Life) -> bool {
-        let observer = match &*self.rare.locked() {
-            Some(rare) => rare.observer.clone(),
-            None => None,
-        };
-        match observer {
-            Some(observer) => {
-                observer.on_life(life);
-                true
-            }
-            None => false,
-        }
-    }
-
-    pub(crate) fn last_exit(&self) -> Option<ExitReason> {
-        let rare = self.rare.locked();
-        let last_exit = rare.as_ref()?.last_exit.as_ref()?;
-        Some(last_exit.reason.clone())
-    }
-
-    fn set_last_exit(&self, incarnation: u64, reason: ExitReason) {
-        let belongings = {
-            let mut rare = self.rare.locked();
-            let rare = rare.get_or_insert_default();
-            rare.last_exit = Some(LastExit {
-                incarnation,
-                reason,
-                told: false,
-            });
-            rare.idle = None;
-            std::mem::take(&mut rare.belongings)
-        };
-        self.idleness_watched.store(false, Ordering::Relaxed);
-        for (_, belonging) in belongings {
-            belonging.end();
-        }
-    }
-
-    /// Takes something on that ends with the incarnation.
-    pub(crate) fn own(&self, belonging: Arc<dyn Belonging>) -> usize {
-        let mut rare = self.rare.locked();
-        rare.get_or_insert_default().belongings.insert(belonging)
-    }
-
-    /// It has ended by itself.
-    pub(crate) fn disown(&self, key: usize) -> Option<Arc<dyn Belonging>> {
-        self.rare.locked().as_mut()?.belongings.try_remove(key)
-    }
-
-    pub(crate) fn has_stash(&self) -> bool {
-        let rare = self.rare.locked();
-        rare.as_ref().is_some_and(|rare| rare.stash.is_some())
-    }
-
-    /// The lock of what few addresses have, at the stash.
-    pub(crate) fn stash(&self) -> impl DerefMut<Target = Option<Box<dyn Any + Send>>> {
-        StashGuard(self.rare.locked())
-    }
-
-    /// From the next park on, until the incarnation ends.
-    pub(crate) fn watch_idleness(&self) {
-        self.idleness_watched.store(true, Ordering::Relaxed);
-    }
-
-    fn is_idleness_watched(&self) -> bool {
-        self.idleness_watched.load(Ordering::Relaxed)
-    }
-
-    /// By the run loop, when it parks. Being woken for nothing is no interruption.
-    #[cold]
-    fn note_idle(&self) {
-        let handled = self.handled();
-        let mut rare = self.rare.locked();
-        let rare = rare.get_or_insert_default();
-        if rare.idle.is_none_or(|(_, before)| before != handled) {
-            rare.idle = Some((Instant::now(), handled));
-        }
-    }
-
-    /// Since when it has had nothing to do; `None` if it is busy.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        let (since, handled) = self.rare.locked().as_ref()?.idle?;
-        (handled == self.handled()).then_some(since)
-    }
-
-    /// Tells the watchers of the last exit, if they do not know yet.
-    pub(crate) fn tell_down(&self, restart_follows: bool) {
-        let event = {
-            let mut rare = self.rare.locked();
-            let last_exit = rare.as_mut().and_then(|rare| rare.last_exit.as_mut());
-            let Some(exit) = last_exit.filter(|exit| !exit.told) else {
-                return;
-            };
-            exit.told = true;
-            MonitorEvent::Down {
-                incarnation: exit.incarnation,
-                reason: exit.reason.clone(),
-                restart_follows,
-                missed: 0,
-            }
-        };
-        self.tell_watchers(&event);
-    }
-
-    fn tell_gone(&self) {
-        self.tell_watchers(&MonitorEvent::Gone {
-            reason: self.last_exit().unwrap_or(ExitReason::Shutdown),
-            missed: 0,
-        });
-    }
-
-    /// Tells all watchers, and forgets those who are done.
-    fn tell_watchers(&self, event: &MonitorEvent) {
-        // Told outside the lock: a watcher may add a watcher.
-        let Some(mut told) = self
-            .rare
-            .locked()
-            .as_mut()
-            .map(|rare| std::mem::take(&mut rare.watchers))
-        else {
-            return;
-        };
-        told.retain(|watcher| watcher.tell(event.clone()));
-        if !told.is_empty() {
-            let mut rare = self.rare.locked();
-            rare.get_or_insert_default().watchers.append(&mut told);
-        }
-    }
 }
 
 impl<M> Cell<M> {
@@ -515,9 +326,7 @@ impl<M> Cell<M> {
     }
 
     pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) {
-        let mut rare = self.core.rare.locked();
-        rare.get_or_insert_default().watchers.push(watcher);
-        drop(rare);
+        self.core.add_watcher(watcher);
         // The address may have ended before the watcher was there to be told. Whoever takes it from the list tells it.
         if self.core.state() == AddressState::Gone {
             self.core.tell_gone();

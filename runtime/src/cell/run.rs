@@ -235,16 +235,18 @@ fn serve<'t, A: Actor, W: Watch>(
         loop {
             match take_next(tenancy, &mut instance.cx) {
                 Next::Handle => {
+                    slice.begin_message();
                     handle(tenancy, instance).await?;
                     instance.cx.settle_message();
                 }
                 // In a box, because it is rare, and whatever is awaited here is room in every actor.
                 Next::Replay => {
+                    slice.begin_message();
                     Box::pin(replay(tenancy, instance)).await?;
                     instance.cx.settle_message();
                 }
                 // Discarding takes time as well, so it counts.
-                Next::PassOver => {}
+                Next::PassOver => slice.begin_message(),
                 Next::Park => {
                     Park::new(tenancy).await;
                     slice = slice.next();

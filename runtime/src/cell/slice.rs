@@ -26,7 +26,7 @@ pub(super) struct Slice {
     messages_max: u8,
     /// A power of two.
     messages_per_look: u8,
-    /// When the slice began, or was looked at first; see [`micros_now`].
+    /// When its first message was begun, or the clock was looked at first; see [`micros_now`].
     began_us: Option<NonZeroU32>,
 }
 
@@ -37,7 +37,7 @@ impl Slice {
             messages: 0,
             messages_max,
             messages_per_look: 1,
-            began_us: Some(micros_now()),
+            began_us: None,
         }
     }
 
@@ -46,8 +46,16 @@ impl Slice {
     pub(super) fn next(self) -> Self {
         Self {
             messages: 0,
-            began_us: (self.messages_per_look == 1).then(micros_now),
+            began_us: None,
             ..self
+        }
+    }
+
+    /// A message is about to be handled. Whoever is looked at after each is looked at before the first as well.
+    #[inline]
+    pub(super) fn begin_message(&mut self) {
+        if self.messages == 0 && self.messages_per_look == 1 {
+            self.began_us.get_or_insert_with(micros_now);
         }
     }
 
