@@ -136,7 +136,7 @@ impl<T> Queue<T> {
                 Ok(()) => Ok(Pushed::Queued),
                 Err((denied, value)) => Err(Stop::of(denied, *overflow).with(value)),
             },
-            Kind::Locked(locked) => locked.try_push(value),
+            Kind::Locked(locked) => locked.try_push(apart(value)),
         }
     }
 
@@ -355,6 +355,16 @@ impl<T> Consumer<'_, T> {
             ConsumerKind::Vacant => {}
         }
     }
+}
+
+/// The value, from a place of its own.
+///
+/// What a call that is not inlined gets by its address has to be in memory, on every path. Where that is the path of few,
+/// moving the value apart there lets the path of most keep it in registers, which spares it two copies.
+#[inline(always)]
+pub(super) fn apart<T>(value: T) -> T {
+    let mut held = Some(value);
+    held.take().expect("just put there")
 }
 
 pub(super) fn wake_all(wakers: Vec<Waker>) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::task::{Poll, Waker};
 
-use super::super::queue::Joined;
+use super::super::queue::{Joined, apart};
 use super::super::sync::atomic::Ordering::*;
 use super::super::sync::{Backoff, dekker, lock};
 use super::super::wait::WaitKey;
@@ -38,7 +38,7 @@ impl<T> Fifo<T> {
         match self.reserve_within_block() {
             // SAFETY: the one slot of the reservation, written once.
             Some(reserved) => unsafe { Block::write(reserved.block, reserved.first, value) },
-            None => self.push(value, Entry::Ordinary)?,
+            None => self.push(apart(value), Entry::Ordinary)?,
         }
         self.notify();
         Ok(())
