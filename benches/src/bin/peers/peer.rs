@@ -49,6 +49,7 @@ pub(crate) struct Tally {
     total: u64,
     batch: u64,
     left: u64,
+    is_slow: bool,
     work: Duration,
     goal: Goal,
 }
@@ -59,6 +60,7 @@ impl Tally {
             total: 0,
             batch,
             left: batch,
+            is_slow: false,
             work: Duration::ZERO,
             goal,
         }
@@ -66,23 +68,38 @@ impl Tally {
 
     /// Computes for `work` with every message.
     pub(crate) fn slow(self, work: Duration) -> Tally {
-        Tally { work, ..self }
+        Tally {
+            is_slow: true,
+            work,
+            ..self
+        }
     }
 
-    /// What a tell does.
+    /// What a tell does. As little as can be, since it is counted for every system.
+    #[inline(always)]
     pub(crate) fn count(&mut self, payload: &impl Payload) {
         self.total = self.total.wrapping_add(payload.number());
-        if !self.work.is_zero() {
-            let start = Instant::now();
-            while start.elapsed() < self.work {
-                hint::spin_loop();
-            }
+        if self.is_slow {
+            self.compute();
         }
         self.left -= 1;
         if self.left == 0 {
-            self.left = self.batch;
-            self.goal.arrive();
+            self.end_batch();
         }
+    }
+
+    #[cold]
+    fn compute(&self) {
+        let start = Instant::now();
+        while start.elapsed() < self.work {
+            hint::spin_loop();
+        }
+    }
+
+    #[cold]
+    fn end_batch(&mut self) {
+        self.left = self.batch;
+        self.goal.arrive();
     }
 
     /// What an ask does.
