@@ -186,7 +186,6 @@ impl Core {
         let number = self.incarnation.load(Ordering::Relaxed).saturating_add(1);
         self.incarnation.store(number, Ordering::Relaxed);
     }
-
 }
 
 impl<M> Cell<M> {

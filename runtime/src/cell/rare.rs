@@ -110,8 +110,7 @@ impl Core {
     /// The box, if there is one.
     #[inline]
     fn rare(&self) -> Option<Made<'_>> {
-        self.is_marked(mark::MADE)
-            .then(|| Made(self.rare.locked()))
+        self.is_marked(mark::MADE).then(|| Made(self.rare.locked()))
     }
 
     /// The box, made if there is none.
@@ -273,7 +272,10 @@ impl Core {
     /// Tells all watchers, and forgets those who are done.
     fn tell_watchers(&self, event: &MonitorEvent) {
         // Told outside the lock: a watcher may add a watcher.
-        let Some(mut told) = self.rare().map(|mut rare| std::mem::take(&mut rare.watchers)) else {
+        let Some(mut told) = self
+            .rare()
+            .map(|mut rare| std::mem::take(&mut rare.watchers))
+        else {
             return;
         };
         told.retain(|watcher| watcher.tell(event.clone()));
