@@ -49,6 +49,7 @@ mod recipient;
 mod reference;
 mod registry;
 mod reply;
+mod roots;
 mod router;
 mod scope;
 #[cfg(feature = "tower")]

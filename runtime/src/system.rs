@@ -7,13 +7,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use slab::Slab;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -34,8 +33,8 @@ use crate::{
     mailbox::{Mailbox, Queue, Reading, WeighsOtherMessages},
     reference::{ActorRef, AddressState},
     registry::{LookupError, NameTaken, Registry},
+    roots::Roots,
     snapshot::{Inspect, NodeSnapshot, Snapshot},
-    sync_ext::MutexExt,
     timer::Wheels,
     topic::Topics,
     turnstile::Turnstile,
@@ -65,19 +64,13 @@ struct Inner {
     groups: Groups,
     topics: Topics,
     dispatchers: HashMap<Arc<str>, Handle>,
-    roots: Mutex<Slab<RootEntry>>,
+    roots: Roots,
     idle: Arc<IdleList>,
     watchdog: Arc<Watchdog>,
     wheels: Wheels,
     seed: u64,
     turnstile: Option<Arc<dyn Turnstile>>,
     closed: AtomicBool,
-}
-
-struct RootEntry {
-    /// The order in which roots were made; slots of the slab are used again.
-    number: u64,
-    root: Weak<dyn Root>,
 }
 
 /// A tree, or an actor outside any tree: what a system pictures and shuts down.
@@ -101,7 +94,7 @@ pub struct RootAttachment {
 
 impl Drop for RootAttachment {
     fn drop(&mut self) {
-        self.system.inner.roots.locked().try_remove(self.key);
+        self.system.inner.roots.remove(self.key);
     }
 }
 
@@ -155,7 +148,7 @@ impl SystemBuilder {
                 groups: Groups::default(),
                 topics: Topics::default(),
                 dispatchers: self.dispatchers,
-                roots: Mutex::default(),
+                roots: Roots::default(),
                 idle: Arc::default(),
                 watchdog: Arc::new(Watchdog::new(self.max_hung)),
                 wheels: Wheels::default(),
@@ -335,7 +328,7 @@ impl System {
         let reference = self.attach_cell(&cell);
         self.run_at(
             place,
-            &cell.core.path(),
+            &cell.core,
             host::<A, _, _>(cell.clone(), Once(Some(actor)), Unwatched),
         )?;
         Ok(reference)
@@ -379,11 +372,10 @@ impl System {
             .map_err(SpawnError::WeighsOtherMessages)?;
         let cell = self.cell(self.next_id(), Some(spec.path), Queue::new(queue), 0);
         cell.core.set_observer(observer);
-        let path = cell.core.path();
         match spec.budget {
             None => self.run_at(
                 place,
-                &path,
+                &cell.core,
                 host::<A, _, _>(cell.clone(), Factory(factory), Unwatched),
             )?,
             Some((budget, specified_at)) => {
@@ -397,7 +389,7 @@ impl System {
                     .map_err(|error| SpawnError::NoThread {
                         cause: error.to_string().into(),
                     })?;
-                self.run_at(place, &path, watched.host())?;
+                self.run_at(place, &cell.core, watched.host())?;
             }
         }
         let hosted: Arc<dyn Hosted> = cell.clone();
@@ -479,7 +471,12 @@ impl System {
     ///
     /// [`LookupError::NotFound`]: there is no actor. [`LookupError::OtherType`]: its messages are of another type.
     pub fn actor<M: Send + 'static>(&self, path: &str) -> Result<ActorRef<M>, LookupError> {
-        let found = self.roots().into_iter().find_map(|root| root.find(path));
+        let found = self
+            .inner
+            .roots
+            .all()
+            .into_iter()
+            .find_map(|root| root.find(path));
         let (reference, found) =
             found.ok_or_else(|| LookupError::NotFound { name: path.into() })?;
         match reference.downcast::<ActorRef<M>>() {
@@ -501,7 +498,13 @@ impl System {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             system: self.inner.name.clone(),
-            roots: self.roots().iter().map(|root| root.inspect()).collect(),
+            roots: self
+                .inner
+                .roots
+                .all()
+                .iter()
+                .map(|root| root.inspect())
+                .collect(),
             dead_letters: self.dead_letters().total(),
         }
     }
@@ -522,7 +525,7 @@ impl System {
     /// than five seconds it is killed. What is spawned after this was called ends before its first message.
     pub async fn shutdown(&self) {
         self.inner.closed.store(true, Ordering::SeqCst);
-        for root in self.roots().into_iter().rev() {
+        for root in self.inner.roots.all().into_iter().rev() {
             root.shutdown().await;
         }
     }
@@ -532,21 +535,9 @@ impl System {
         self.inner.closed.load(Ordering::SeqCst)
     }
 
-    fn roots(&self) -> Vec<Arc<dyn Root>> {
-        let mut numbered: Vec<_> = self
-            .inner
-            .roots
-            .locked()
-            .iter()
-            .filter_map(|(_, entry)| Some((entry.number, entry.root.upgrade()?)))
-            .collect();
-        numbered.sort_by_key(|(number, _)| *number);
-        numbered.into_iter().map(|(_, root)| root).collect()
-    }
-
     fn attach_entry(&self, root: Weak<dyn Root>) -> usize {
         let number = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
-        self.inner.roots.locked().insert(RootEntry { number, root })
+        self.inner.roots.insert(number, root)
     }
 
     fn next_id(&self) -> ActorId {
@@ -579,7 +570,7 @@ impl System {
     /// An address of this system has ended.
     pub(crate) fn forget(&self, core: &Core) {
         if let Some(key) = core.root_key() {
-            self.inner.roots.locked().try_remove(key);
+            self.inner.roots.remove(key);
         }
         if core.is_registered() {
             self.inner.registry.forget(core.id);
@@ -606,14 +597,14 @@ impl System {
     fn run_at(
         &self,
         place: Place,
-        path: &str,
+        core: &Core,
         host: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SpawnError> {
         match place {
             Place::Task(runtime) => self.spawn_task(&runtime, host),
             Place::Thread(runtime) => {
                 std::thread::Builder::new()
-                    .name(path.to_owned())
+                    .name(core.path().to_string())
                     .spawn(move || runtime.block_on(host))
                     .map_err(|error| SpawnError::NoThread {
                         cause: error.to_string().into(),
