@@ -96,11 +96,12 @@ impl Actor for Worker {
     }
 }
 
-/// A node in a zone, with a worker in the group.
+/// A node in a zone, with a worker in the group. Others take seconds to find it dead, so that no busy machine makes a member
+/// ineligible in between.
 async fn start(name: &str, zone: &str, seeds: &[&Node]) -> (Node, ActorRef<Work>) {
     let system = System::new(name);
     let config = NodeConfig::new("test", name)
-        .preset(Preset::Local)
+        .preset(Preset::Lan)
         .key(Key::from_bytes([7; 32]))
         .plaintext_links_on_loopback()
         .metadata(Metadata {
@@ -303,9 +304,10 @@ async fn a_member_that_fails_too_often_in_a_row_is_left_out_by_the_router_that_s
     assert_eq!(ejected(&patient), ["c"]);
     assert_eq!(ejected(&indifferent), [""; 0]);
     assert_eq!(failures(&indifferent, 60).await, 20);
-    // Of three members at a half one may be out.
+    // Of three members at a half one may be out. Whose turn it would be, goes to one of the others by lot.
     on_b.tell(Work::Be(Mood::DropsReplies)).await.unwrap();
-    assert_eq!(failures(&patient, 60).await, 30);
+    let failed = failures(&patient, 60).await;
+    assert!((20..=40).contains(&failed), "{failed}");
     assert_eq!(ejected(&patient), ["c"]);
     on_b.tell(Work::Be(Mood::Helpful)).await.unwrap();
     // Neither told nor asked, by key or by lot.
