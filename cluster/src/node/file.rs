@@ -280,6 +280,7 @@ fn links(mut section: Section) -> Result<LinkConfig, NodeFileError> {
     section.count("handshakes_max", &mut l.handshakes_max, 1..=MANY)?;
     section.time("ping_interval", &mut l.ping_interval, MILLISECOND)?;
     section.time("silence_max", &mut l.silence_max, MILLISECOND)?;
+    section.time("frame_timeout", &mut l.frame_timeout, MILLISECOND)?;
     section.time("backoff_min", &mut l.backoff_min, MILLISECOND)?;
     section.time("backoff_max", &mut l.backoff_max, MILLISECOND)?;
     section.time("close_timeout", &mut l.close_timeout, MILLISECOND)?;

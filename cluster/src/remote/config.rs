@@ -25,6 +25,9 @@ pub struct LinkConfig {
     pub ping_interval: Duration,
     /// A link on which nothing is heard, or nothing can be written, for so long is given up. Default 10 s.
     pub silence_max: Duration,
+    /// A link on which a frame that has begun is not whole after so long is given up, however often something is heard. A frame has at most
+    /// 129 KiB, so 4.4 KB in a second are enough; longer messages are many frames. Default 30 s.
+    pub frame_timeout: Duration,
     /// Wait before the second attempt to connect; it doubles with each failure. Default 50 ms.
     pub backoff_min: Duration,
     /// Longest wait between two attempts. Default 2 s.
@@ -48,6 +51,7 @@ impl Default for LinkConfig {
             handshakes_max: 64,
             ping_interval: Duration::from_secs(2),
             silence_max: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(30),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             close_timeout: Duration::from_secs(2),
@@ -83,6 +87,7 @@ impl LinkConfig {
             (self.connect_timeout, "connect_timeout"),
             (self.ping_interval, "ping_interval"),
             (self.silence_max, "silence_max"),
+            (self.frame_timeout, "frame_timeout"),
             (self.backoff_min, "backoff_min"),
             (self.close_timeout, "close_timeout"),
         ];
@@ -169,6 +174,12 @@ mod tests {
         check(
             |c| c.asks_max = 0,
             Err(LinkConfigError::Zero { field: "asks_max" }),
+        );
+        check(
+            |c| c.frame_timeout = Duration::ZERO,
+            Err(LinkConfigError::Zero {
+                field: "frame_timeout",
+            }),
         );
         check(
             |c| c.silence_max = c.ping_interval,

@@ -26,6 +26,9 @@ pub enum LinkCount {
     LinksLost,
     /// Links that were closed because the other side broke the rules: bad frames, more than its credit.
     RulesBroken,
+    /// Links that were closed because a frame that had begun was not whole in time:
+    /// [`frame_timeout`](super::LinkConfig::frame_timeout).
+    FramesTooSlow,
     /// Messages that were queued for a link and had not been written when it was lost, or did not come about.
     MessagesUnsent,
     /// Messages that the other side did not accept.
@@ -48,13 +51,14 @@ pub enum LinkCount {
 
 impl LinkCount {
     /// Every counter.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::LinksDialed,
         Self::LinksAccepted,
         Self::DialsFailed,
         Self::CallsLost,
         Self::LinksLost,
         Self::RulesBroken,
+        Self::FramesTooSlow,
         Self::MessagesUnsent,
         Self::MessagesNacked,
         Self::MessagesMisdirected,
@@ -75,6 +79,7 @@ impl LinkCount {
             Self::CallsLost => "calls_lost",
             Self::LinksLost => "links_lost",
             Self::RulesBroken => "rules_broken",
+            Self::FramesTooSlow => "frames_too_slow",
             Self::MessagesUnsent => "messages_unsent",
             Self::MessagesNacked => "messages_nacked",
             Self::MessagesMisdirected => "messages_misdirected",

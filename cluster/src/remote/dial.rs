@@ -15,6 +15,7 @@ use super::{
     frame::{Decoder, FRAME_BYTES_MAX},
     handshake::{self, Call, Greeted},
     links::Shared,
+    patience::Patience,
     peer::Peer,
     pipe::{self, stopped},
     place::Unsent,
@@ -94,18 +95,23 @@ async fn receive(
     mut decoder: Decoder,
     config: &LinkConfig,
 ) -> Result<std::convert::Infallible, LinkError> {
+    let mut patience = Patience::new(config, Instant::now());
     loop {
+        let mut has_whole = false;
         while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
+            has_whole = true;
             peer.handle(frame)?;
         }
-        let silent_at = Instant::now() + config.silence_max;
-        match timeout_at(silent_at, half.read_buf(decoder.space())).await {
+        let now = Instant::now();
+        patience.heard(now, has_whole, decoder.has_part());
+        patience.check(now)?;
+        match timeout_at(patience.ends_at(), half.read_buf(decoder.space())).await {
             Ok(Ok(0)) => {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(LinkError::Silent),
+            Err(_) => return Err(patience.end()),
         }
     }
 }
@@ -117,6 +123,11 @@ pub(crate) fn note_end(counters: &LinkCounters, why: &LinkError) {
         LinkError::Frame(_) | LinkError::Rules(_) => {
             tracing::warn!(%why, "a link was closed");
             counters.add(LinkCount::RulesBroken, 1);
+            counters.add(LinkCount::LinksLost, 1);
+        }
+        LinkError::FrameTooSlow => {
+            tracing::warn!(%why, "a link was closed");
+            counters.add(LinkCount::FramesTooSlow, 1);
             counters.add(LinkCount::LinksLost, 1);
         }
         _ => counters.add(LinkCount::LinksLost, 1),

@@ -276,6 +276,8 @@ pub(crate) enum LinkError {
     Io(Arc<io::Error>),
     /// Nothing was heard, or nothing could be written, for too long.
     Silent,
+    /// A frame that had begun was not whole in time.
+    FrameTooSlow,
     /// This side refused.
     Refused(Refusal),
     /// The other side refused.
@@ -300,6 +302,7 @@ impl fmt::Display for LinkError {
             Self::ShutDown => f.write_str("this node is shut down"),
             Self::Io(error) => error.fmt(f),
             Self::Silent => f.write_str("the other side was silent for too long"),
+            Self::FrameTooSlow => f.write_str("the other side took too long for a frame"),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::WasRefused(why) => write!(f, "refused by the other side: {why}"),
             Self::Frame(error) => error.fmt(f),

@@ -34,6 +34,7 @@ use super::{
     handshake::Greeted,
     large::{LargeIn, LargeKey},
     message::error_to_wire,
+    patience::Patience,
     pipe::{self, Pipe, StopReceiver},
     sync_ext::MutexExt,
 };
@@ -318,28 +319,37 @@ impl InboundLink<'_> {
         mut half: Reader,
         mut decoder: Decoder,
     ) -> Result<std::convert::Infallible, LinkError> {
-        let mut heard_at = Instant::now();
-        let mut read_bytes = 0;
+        let mut patience = Patience::new(self.config, Instant::now());
+        // What has come behind the handshake has been read as well.
+        let mut has_read = Some(0);
         loop {
+            let mut has_whole = false;
             while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
+                has_whole = true;
                 self.handle(frame)?;
             }
-            // Behind so much, those for whom it was get their turn before more is read.
-            if read_bytes >= TURN_BYTES {
-                yield_now().await;
+            if let Some(bytes) = has_read.take() {
+                let now = Instant::now();
+                patience.heard(now, has_whole, decoder.has_part());
+                patience.check(now)?;
+                // Behind so much, those for whom it was get their turn before more is read.
+                if bytes >= TURN_BYTES {
+                    yield_now().await;
+                }
             }
-            let answering = self.answering.clone();
-            answering.pipe.drained_to(self.config.queue_bytes_max).await;
+            let pipe = self.answering.pipe.clone();
+            if !pipe.is_drained_to(self.config.queue_bytes_max) {
+                let since = Instant::now();
+                pipe.drained_to(self.config.queue_bytes_max).await;
+                patience.looked_away(since.elapsed());
+            }
             tokio::select! {
-                read = timeout_at(heard_at + self.config.silence_max, half.read_buf(decoder.space())) => {
+                read = timeout_at(patience.ends_at(), half.read_buf(decoder.space())) => {
                     match read {
                         Ok(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-                        Ok(Ok(read)) => {
-                            heard_at = Instant::now();
-                            read_bytes = read;
-                        }
+                        Ok(Ok(read)) => has_read = Some(read),
                         Ok(Err(error)) => return Err(error.into()),
-                        Err(_) => return Err(LinkError::Silent),
+                        Err(_) => return Err(patience.end()),
                     }
                 }
                 Some(ended) = self.tasks.join_next() => {

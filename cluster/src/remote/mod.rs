@@ -54,6 +54,7 @@ mod links;
 mod message;
 mod monitor;
 mod outbox;
+mod patience;
 mod peer;
 mod pipe;
 mod place;

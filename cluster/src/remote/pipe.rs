@@ -141,12 +141,17 @@ impl Pipe {
         self.state.locked().longest_message_bytes
     }
 
+    /// Whether at most `bytes` of frames, and as many of long answers, are queued.
+    pub(crate) fn is_drained_to(&self, bytes: usize) -> bool {
+        self.queued_bytes() <= bytes && self.large_bytes() <= bytes
+    }
+
     /// Waits until at most `bytes` of frames, and as many of long answers, are queued.
     pub(crate) async fn drained_to(&self, bytes: usize) {
         loop {
             let mut drained = std::pin::pin!(self.drained.notified());
             drained.as_mut().enable();
-            if self.queued_bytes() <= bytes && self.large_bytes() <= bytes {
+            if self.is_drained_to(bytes) {
                 return;
             }
             drained.await;

@@ -404,6 +404,45 @@ async fn what_is_no_frame_or_has_no_place_ends_the_link_is_counted_and_the_next_
 }
 
 #[tokio::test]
+async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_counted() {
+    let world = World::default();
+    let short = Spec {
+        config: LinkConfig {
+            frame_timeout: Duration::from_millis(300),
+            // No byte comes so late.
+            silence_max: Duration::from_secs(600),
+            ..Spec::default().config
+        },
+        ..Spec::default()
+    };
+    let a = Node::start(&world, "a").await;
+    let b = Node::start_with(&world, id("b", 1), short).await;
+    b.expose("r", Recorder::default());
+    let tap = Tap::on(&b).await;
+    let r = a.remote(&b, "r");
+    works_again(&r).await;
+    let frame = bytes_of(&Frame::Tell {
+        channel: 0,
+        payload: &[0; FRAME_BYTES_MAX / 2],
+    });
+    let trickle = async {
+        for byte in frame {
+            // Nobody listens once the link is closed.
+            let _ = tap.others.send(vec![byte]);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = trickle => panic!("the frame is whole"),
+        () = until(|| b.count(LinkCount::FramesTooSlow) == 1) => {}
+    }
+    until(|| b.count(LinkCount::LinksLost) == 1).await;
+    until(|| a.count(LinkCount::LinksLost) == 1).await;
+    assert_eq!(b.count(LinkCount::RulesBroken), 0);
+    assert!(works_again(&r).await.is_empty(), "nothing was handled");
+}
+
+#[tokio::test]
 async fn under_tls_what_was_said_on_the_way_once_is_not_heard_twice() {
     let (world, authority) = (World::default(), Authority::generate("test", 1).unwrap());
     let spec = |name| Spec {

@@ -86,6 +86,11 @@ impl Decoder {
         decode(&self.bytes[begin..self.taken]).map(Some)
     }
 
+    /// Whether there is something that [`next`](Self::next) has not handed out: when that says `None`, a part of a frame.
+    pub fn has_part(&self) -> bool {
+        self.taken < self.bytes.len()
+    }
+
     /// How much memory it holds, in bytes.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
