@@ -26,6 +26,7 @@ Usage: membership EXPERIMENT [--nodes N] [--crashes N] [--seeds N] [--system SYS
   --system SYSTEM  treewarden, swim, lha-probe, lha-suspicion, buddy or foca, all with settings for a data centre; treewarden-local and
                    treewarden-wan with the other ones; can be repeated; default all that fit
   --full           lifeguard: the whole grid of durations, intervals and numbers, which takes hours
+  --cell N:MS:MS   lifeguard: only this cell: how many are blocked, for how long, and how long open in between; can be repeated
   --json FILE      writes the results there, too
 ";
 
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) seeds: u64,
     pub(crate) systems: Vec<System>,
     pub(crate) full: bool,
+    /// How many are blocked, for how many milliseconds, and for how many they are open; empty for the grid.
+    pub(crate) cells: Vec<(usize, u64, u64)>,
     pub(crate) json: Option<File>,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut experiment = None;
     let (mut nodes, mut crashes, mut seeds, mut systems, mut full, mut json) =
         (128usize, 1usize, 3u64, Vec::new(), false, None);
+    let mut cells = Vec::new();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -72,6 +76,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Long("seeds") => seeds = parser.value()?.parse()?,
             Long("system") => systems.push(parser.value()?.parse()?),
             Long("full") => full = true,
+            Long("cell") => cells.push(cell(&parser.value()?.string()?)?),
             Long("json") => {
                 let path = parser.value()?;
                 let file = File::create(&path)
@@ -88,6 +93,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     if nodes < 8 || seeds == 0 || crashes == 0 || crashes * 2 >= nodes {
         return Err("--nodes is at least 8, --seeds and --crashes at least 1, and fewer than half of the nodes can crash".into());
     }
+    if let Some((anomalies, ..)) = cells
+        .iter()
+        .find(|(anomalies, ..)| *anomalies == 0 || anomalies * 2 >= nodes)
+    {
+        return Err(format!("--cell blocks {anomalies} of {nodes} nodes; it has to be at least one and fewer than half").into());
+    }
     Ok(Command::Run(Plan {
         experiment,
         nodes,
@@ -95,6 +106,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         seeds,
         systems,
         full,
+        cells,
         json,
     }))
+}
+
+/// Such as 32:8192:16.
+fn cell(text: &str) -> Result<(usize, u64, u64), lexopt::Error> {
+    let numbers: Result<Vec<u64>, _> = text.split(':').map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok(&[anomalies, blocked, open]) if (1..=120_000).contains(&blocked) && open > 0 => {
+            Ok((anomalies as usize, blocked, open))
+        }
+        _ => Err(format!("--cell takes three numbers such as 32:8192:16, the second from 1 to 120000 and the third above 0, not {text:?}").into()),
+    }
 }

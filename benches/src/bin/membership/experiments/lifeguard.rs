@@ -25,21 +25,25 @@ pub(super) fn run(plan: &mut Plan) {
     } else {
         (&[1, 8, 32], &[2048, 8192, 32_768], &[16, 1024])
     };
-    for &anomalies in counts.iter().filter(|count| **count * 2 < nodes) {
-        for &duration_ms in durations_ms {
-            for &interval_ms in intervals_ms {
-                for system in systems(plan, &System::ALL) {
-                    let more = json!({ "anomalies": anomalies, "blocked_ms": duration_ms, "interval_ms": interval_ms });
-                    let cell = Cell {
-                        anomalies,
-                        blocked: Duration::from_millis(duration_ms),
-                        open: Duration::from_millis(interval_ms),
-                    };
-                    repeat(plan, "lifeguard", system, nodes, more, |seed, figures| {
-                        cell.once(system, nodes, seed, figures)
-                    });
-                }
+    let mut cells = plan.cells.clone();
+    if cells.is_empty() {
+        for &anomalies in counts.iter().filter(|count| **count * 2 < nodes) {
+            for &blocked in durations_ms {
+                cells.extend(intervals_ms.iter().map(|open| (anomalies, blocked, *open)));
             }
+        }
+    }
+    for (anomalies, blocked_ms, interval_ms) in cells {
+        for system in systems(plan, &System::ALL) {
+            let more = json!({ "anomalies": anomalies, "blocked_ms": blocked_ms, "interval_ms": interval_ms });
+            let cell = Cell {
+                anomalies,
+                blocked: Duration::from_millis(blocked_ms),
+                open: Duration::from_millis(interval_ms),
+            };
+            repeat(plan, "lifeguard", system, nodes, more, |seed, figures| {
+                cell.once(system, nodes, seed, figures)
+            });
         }
     }
 }
