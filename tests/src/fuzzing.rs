@@ -26,13 +26,14 @@ pub use handshake::handshake;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is also that of the folder of their corpus.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("packet", packet),
     ("courier", courier),
     ("line", line),
     ("frames", frames),
     ("handshake", handshake),
     ("machine", machine),
+    ("groups", groups),
 ];
 
 /// Decodes a membership packet. What can be read says the same after it was written anew.
@@ -69,6 +70,12 @@ pub fn frames(data: &[u8]) {
         }
         assert!(decoder.capacity() <= 4 * (stream.len() + FRAME_BYTES_MAX));
     }
+}
+
+/// A copy of the directory of names and groups, to which others tell anything, well formed or not. It keeps its own entries, finds nobody who is
+/// no member, and says nothing that another copy would refuse.
+pub fn groups(data: &[u8]) {
+    treewarden_cluster::groups::trial(data);
 }
 
 /// One end of a stream, to which the other end, or somebody who has no key, says anything. What is opened is what was sealed, each packet

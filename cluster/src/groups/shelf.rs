@@ -188,7 +188,15 @@ impl Shelf {
         if delta.since.is_some_and(|since| since > self.version) {
             return Applied::Gap;
         }
-        let are_bounded = delta.set.iter().all(|(key, entry)| is_bounded(key, entry));
+        let is_sound = |sequence: u64| sequence <= delta.version;
+        let are_bounded = delta
+            .set
+            .iter()
+            .all(|(key, entry)| is_bounded(key, &entry.target) && is_sound(entry.sequence))
+            && delta
+                .removed
+                .iter()
+                .all(|(sequence, key)| is_bounded(key, "") && is_sound(*sequence));
         let changes_max = match delta.since {
             None => ENTRIES_MAX,
             Some(_) => CHANGES_PER_DELTA,
@@ -233,10 +241,10 @@ impl Shelf {
 }
 
 /// Whether somebody who keeps the rules may have entered it.
-fn is_bounded(key: &Key, entry: &Entry) -> bool {
+fn is_bounded(key: &Key, holder: &str) -> bool {
     let (topic, target) = match key {
-        Key::Group { group, target } => (group, target),
-        Key::Name { name } => (name, &entry.target),
+        Key::Group { group, target } => (group, target.as_str()),
+        Key::Name { name } => (name, holder),
     };
     topic.len() <= TOPIC_BYTES_MAX && target.len() <= TARGET_BYTES_MAX
 }
@@ -322,12 +330,21 @@ mod tests {
     fn what_breaks_a_bound_is_refused() {
         let mut original = Shelf::default();
         original.set(key(1), String::new(), 0);
-        let mut delta = original.deltas(&owner(), 0).remove(0);
-        delta.set[0].0 = Key::Name {
+        let delta = original.deltas(&owner(), 0).remove(0);
+        let too_long = Key::Name {
             name: "n".repeat(TOPIC_BYTES_MAX + 1),
         };
-        let mut copy = Shelf::default();
-        assert_eq!(copy.apply(delta), Applied::Refused);
-        assert_eq!(copy.version(), 0);
+        let refused = |change: &dyn Fn(&mut Delta)| {
+            let mut delta = delta.clone();
+            change(&mut delta);
+            let mut copy = Shelf::default();
+            assert_eq!(copy.apply(delta), Applied::Refused);
+            assert_eq!(copy.version(), 0);
+        };
+        refused(&|delta| delta.set[0].0 = too_long.clone());
+        refused(&|delta| delta.removed.push((1, too_long.clone())));
+        // From a version that the shelf has not reached yet.
+        refused(&|delta| delta.set[0].1.sequence = 2);
+        refused(&|delta| delta.removed.push((2, key(2))));
     }
 }
