@@ -17,7 +17,7 @@ use crate::membership::identity::{NodeId, NodeName};
 use crate::membership::rng::Rng;
 use crate::membership::table::{Group, Slot};
 use crate::membership::timers::Timer;
-use crate::membership::wire::{Body, Versions};
+use crate::membership::wire::Body;
 
 /// More relayed pings than this are not taken on at a time.
 const RELAYS_MAX: usize = 256;
@@ -128,7 +128,7 @@ impl Probes {
 #[derive(Debug)]
 pub(super) struct Relay {
     asker: SocketAddr,
-    asker_versions: Versions,
+    asker_id: NodeId,
     asker_seq: u64,
     target: NodeId,
     seq: u64,
@@ -325,18 +325,27 @@ impl Machine {
             .position(|relay| relay.seq == seq && relay.target == *sender)
         {
             let relay = self.relays.swap_remove(index);
-            self.send(
-                relay.asker,
-                None,
-                &Body::RelayedAck {
-                    seq: relay.asker_seq,
-                },
-                Extras {
-                    versions: Some(relay.asker_versions),
-                    ..Extras::default()
-                },
-            );
+            let body = Body::RelayedAck {
+                seq: relay.asker_seq,
+            };
+            self.answer_asker(relay.asker, &relay.asker_id, &body);
         }
+    }
+
+    /// Says to an asker what became of its request, unless another process has taken its place meanwhile.
+    fn answer_asker(&mut self, addr: SocketAddr, id: &NodeId, body: &Body) {
+        let row = self
+            .table
+            .find_boot(id)
+            .and_then(|slot| self.table.get(slot));
+        let Some(versions) = row.map(|member| member.record.versions) else {
+            return;
+        };
+        let extras = Extras {
+            versions: Some(versions),
+            ..Extras::default()
+        };
+        self.send(addr, None, body, extras);
     }
 
     pub(super) fn handle_relayed_ack(&mut self, helper: &NodeId, seq: u64) {
@@ -370,7 +379,7 @@ impl Machine {
     pub(super) fn handle_ping_request(
         &mut self,
         asker: SocketAddr,
-        asker_versions: Versions,
+        asker_id: &NodeId,
         asker_seq: u64,
         target: &NodeId,
         nack_after: Duration,
@@ -399,7 +408,7 @@ impl Machine {
         let nack_after = nack_after.min(NACK_AFTER_MAX);
         self.relays.push(Relay {
             asker,
-            asker_versions,
+            asker_id: asker_id.clone(),
             asker_seq,
             target: target.clone(),
             seq,
@@ -416,17 +425,13 @@ impl Machine {
         for relay in self.relays.iter_mut() {
             if relay.nack_at.is_some_and(|at| at <= now) {
                 relay.nack_at = None;
-                nacks.push((relay.asker, relay.asker_versions, relay.asker_seq));
+                nacks.push((relay.asker, relay.asker_id.clone(), relay.asker_seq));
             }
         }
         self.relays
             .retain(|relay| relay.nack_at.is_some() || relay.ends_at > now);
-        for (asker, versions, seq) in nacks {
-            let extras = Extras {
-                versions: Some(versions),
-                ..Extras::default()
-            };
-            self.send(asker, None, &Body::Nack { seq }, extras);
+        for (asker, id, seq) in nacks {
+            self.answer_asker(asker, &id, &Body::Nack { seq });
         }
     }
 }

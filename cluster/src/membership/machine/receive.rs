@@ -94,7 +94,7 @@ impl Machine {
                 if sender.is_some() {
                     self.handle_ping_request(
                         from,
-                        packet.header.versions,
+                        &packet.header.from,
                         *seq,
                         target,
                         Duration::from_millis((*nack_after_ms).into()),
