@@ -15,6 +15,7 @@ use tokio::{
 use treewarden_runtime::{AskError, MessageContext};
 
 use super::{
+    deliveries::DeliveryId,
     error::{RemoteAskError, RemoteTellError},
     frame::WireDelivery,
     message::{Exported, Note, Outgoing, RemoteMessage, Sink, encode, hand_over},
@@ -30,7 +31,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// It is `Ok` when the handler of the actor has returned `Ok` for this message. Until then it is sent again, after pauses that grow: when
 /// the link is lost, when the actor is not there or its mailbox refuses, when its handler fails or panics. Within one boot of the receiving
 /// node, attempts at a message that is in the mailbox or was handled are recognized and dropped, so it is handled successfully at most once
-/// there; another boot knows nothing of it, and a reference does not outlive a boot. Between messages that are sent again there is no order.
+/// there, also when the sending node goes on as another boot meanwhile; another boot of the receiver knows nothing of it, and a reference does
+/// not outlive a boot of its node. Between messages that are sent again there is no order.
 ///
 /// Without a [`timeout`](Self::timeout) or [`deadline`](Self::deadline) it is tried for 30 s. The message must not have a
 /// [`Reply`](treewarden_runtime::Reply) in it.
@@ -149,7 +151,7 @@ async fn attempt(
     target: &Arc<Target>,
     payload: &[u8],
     context: MessageContext,
-    delivery: u64,
+    delivery: DeliveryId,
     deadline: Instant,
 ) -> Result<(), RemoteAskError> {
     let peer = &target.peer;
@@ -169,7 +171,11 @@ async fn attempt(
         payload: payload.to_vec(),
         context: Some(Box::new(context)),
         replies: vec![Exported { number, sink }],
-        delivery: Some(WireDelivery { delivery, number }),
+        delivery: Some(WireDelivery {
+            boot: delivery.boot.0,
+            delivery: delivery.number,
+            number,
+        }),
     };
     let in_flight = InFlight { target, number };
     match target.send(outgoing) {

@@ -413,7 +413,9 @@ pub struct WireContext<'a> {
 /// An attempt at a message that is sent until it is acknowledged. The acknowledgement is an empty [`Frame::Reply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireDelivery {
-    /// The same for all attempts; unique among the deliveries of the sending boot.
+    /// The boot under which its sender began it: the same for all attempts, also when the sender has gone on as another boot since.
+    pub boot: u64,
+    /// The same for all attempts; unique among what the sender began under that boot.
     pub delivery: u64,
     /// Under which number this attempt is answered.
     pub number: u64,

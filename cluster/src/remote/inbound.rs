@@ -24,7 +24,7 @@ use super::{
     config::LinkConfig,
     counters::{InHand, LinkCount, LinkCounters},
     credit::{Overrun, Window},
-    deliveries::{Attempt, Deliveries},
+    deliveries::{Attempt, Deliveries, DeliveryId},
     error::LinkError,
     exposed::Exposures,
     frame::{
@@ -38,7 +38,10 @@ use super::{
     pipe::{self, Pipe, StopReceiver},
     sync_ext::MutexExt,
 };
-use crate::{membership::NodeId, transport::Reader};
+use crate::{
+    membership::{BootUid, NodeId},
+    transport::Reader,
+};
 
 /// What goes back on an inbound link. Channels, forwarders and replies hold it.
 pub(crate) struct Answering {
@@ -133,7 +136,15 @@ impl Answering {
 impl Answering {
     /// An attempt at a delivery arrived. Returns the receipt for its message, if that is to be handed to the mailbox.
     pub(crate) fn receive(&self, attempt: WireDelivery, deadline: Instant) -> Option<Receipt> {
-        let WireDelivery { delivery, number } = attempt;
+        let WireDelivery {
+            boot,
+            delivery,
+            number,
+        } = attempt;
+        let id = DeliveryId {
+            boot: BootUid(boot),
+            number: delivery,
+        };
         let awaited = Awaited {
             answering: self.myself.clone(),
             number,
@@ -142,13 +153,13 @@ impl Answering {
         let arrived =
             self.deliveries
                 .locked()
-                .arrive(now, &self.caller, delivery, deadline, awaited);
+                .arrive(now, &self.caller.name, id, deadline, awaited);
         match arrived {
             Attempt::Fresh => {
-                let (deliveries, caller) = (self.deliveries.clone(), self.caller.clone());
+                let (deliveries, sender) = (self.deliveries.clone(), self.caller.name.clone());
                 return Some(Receipt::new(move |handled| {
                     let now = Instant::now();
-                    let awaited = deliveries.locked().settle(now, &caller, delivery, handled);
+                    let awaited = deliveries.locked().settle(now, &sender, id, handled);
                     if let Some(awaited) = awaited {
                         awaited.tell(handled);
                     }

@@ -29,7 +29,7 @@ use super::{
     auth::LinkKeys,
     config::{LinkConfig, LinkConfigError},
     counters::{LinkCount, LinkCounters},
-    deliveries::Deliveries,
+    deliveries::{Deliveries, DeliveryId},
     dial::{drive, note_end},
     directory::{Directory, Location},
     error::{ExposeError, LinkError},
@@ -381,8 +381,11 @@ impl Shared {
         self.next_link.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn next_delivery(&self) -> u64 {
-        self.next_delivery.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn next_delivery(&self) -> DeliveryId {
+        DeliveryId {
+            boot: self.local.locked().id.boot,
+            number: self.next_delivery.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn spawn_dial(self: &Arc<Self>, peer: Arc<Peer>, pause: Duration) {

@@ -116,6 +116,40 @@ async fn a_message_whose_link_is_cut_while_it_is_handled_is_acknowledged_and_not
     assert_eq!(soon(recorder.ask(Msg::Noted)).await, Ok(vec![7]));
 }
 
+/// As a process does that was taken for dead: see `Event::Rejoined`.
+#[tokio::test]
+async fn a_message_whose_sender_goes_on_as_another_boot_is_acknowledged_and_not_handled_again() {
+    let world = World::default();
+    let (a, b) = (
+        Node::start(&world, "a").await,
+        Node::start(&world, "b").await,
+    );
+    let gate = Arc::new(Semaphore::new(0));
+    let recorder = b.expose(
+        "r",
+        Recorder {
+            gate: Some(gate.clone()),
+            ..Recorder::default()
+        },
+    );
+    let r = a.remote(&b, "r");
+    let mut delivering = tokio::task::JoinSet::new();
+    for n in 0..5 {
+        let r = r.clone();
+        delivering.spawn(async move { r.deliver(Msg::Note(n)).await });
+    }
+    until(|| recorder.queue_depth() == 4).await;
+    a.links.begin_boot(id("a", 2));
+    until(|| b.count(LinkCount::DuplicatesDropped) == 5 || recorder.queue_depth() > 4).await;
+    gate.add_permits(10);
+    while let Some(delivered) = soon(delivering.join_next()).await {
+        assert_eq!(delivered.unwrap(), Ok(()));
+    }
+    let mut noted = soon(recorder.ask(Msg::Noted)).await.unwrap();
+    noted.sort_unstable();
+    assert_eq!(noted, [0, 1, 2, 3, 4], "once each");
+}
+
 #[tokio::test]
 async fn each_of_many_deliveries_over_a_link_that_is_cut_again_and_again_is_handled_once() {
     const MESSAGES: u64 = 500;

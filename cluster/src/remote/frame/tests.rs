@@ -49,6 +49,7 @@ fn all() -> Vec<Frame<'static>> {
                 request_id: 12,
                 trace_parent: Some("00-ab-cd-01"),
                 delivery: Some(WireDelivery {
+                    boot: 1 << 60,
                     delivery: 4,
                     number: 5,
                 }),

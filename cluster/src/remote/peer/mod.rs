@@ -32,6 +32,7 @@ use super::{
     channel::LONG_BYTES,
     config::LinkConfig,
     counters::{LinkCount, LinkCounters},
+    deliveries::DeliveryId,
     error::{LinkError, RemoteAskError},
     frame::{Frame, Nack},
     lane::Lane,
@@ -42,7 +43,7 @@ use super::{
     place::Unsent,
     sync_ext::MutexExt,
 };
-use crate::membership::NodeId;
+use crate::membership::{BootUid, NodeId};
 use state::{Aftermath, AskInFlight, Phase, State};
 
 pub(crate) use target::{Target, TargetKey};
@@ -115,9 +116,13 @@ impl Peer {
     }
 
     /// A number for a delivery, which no other of this boot has. Without links there are no deliveries, and any number will do.
-    pub(crate) fn next_delivery(&self) -> u64 {
+    pub(crate) fn next_delivery(&self) -> DeliveryId {
+        let nobody = DeliveryId {
+            boot: BootUid(0),
+            number: 0,
+        };
         let links = self.links.upgrade();
-        links.map_or(0, |links| links.next_delivery())
+        links.map_or(nobody, |links| links.next_delivery())
     }
 
     /// How long to wait after so many attempts in vain.
