@@ -15,6 +15,9 @@
 
 pub mod agent;
 pub mod datagram;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod groups;
 pub mod membership;
 pub mod node;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use treewarden_cluster::datagram::{
     Courier, Key, Keyring, Line, NONCE_BYTES, OPENING_BYTES, Opened, opening, read_opening,
 };
+use treewarden_cluster::fuzzing::Choices;
 use treewarden_cluster::membership::wire::{Packet, PacketWriter};
 use treewarden_cluster::membership::{
     BootUid, Config, Identity, Machine, Metadata, NodeId, NodeName, Rng, State,
@@ -75,13 +76,13 @@ pub fn frames(data: &[u8]) {
 /// A copy of the directory of names and groups, to which others tell anything, well formed or not. It keeps its own entries, finds nobody who is
 /// no member, and says nothing that another copy would refuse.
 pub fn groups(data: &[u8]) {
-    treewarden_cluster::groups::trial(data);
+    treewarden_cluster::fuzzing::groups(data);
 }
 
 /// One end of a stream, to which the other end, or somebody who has no key, says anything. What is opened is what was sealed, each packet
 /// once and in its place.
 pub fn line(data: &[u8]) {
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let mut words = [0; OPENING_BYTES];
     words.fill_with(|| choices.byte());
     if let Ok(nonce) = read_opening(&words, true) {
@@ -141,31 +142,6 @@ pub fn line(data: &[u8]) {
     }
 }
 
-/// Takes bytes from the front of an input; zeros when it is used up.
-struct Choices<'d>(&'d [u8]);
-
-impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((byte, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *byte
-    }
-
-    /// As many bytes as the next one says.
-    fn chunk(&mut self) -> Vec<u8> {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (chunk, rest) = self.0.split_at(length);
-        self.0 = rest;
-        chunk.to_vec()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 fn addr(last: u8) -> SocketAddr {
     ([10, 0, 0, last], 7946).into()
 }
@@ -185,7 +161,7 @@ fn new_courier(boot: u64) -> Courier {
 /// Two couriers, and somebody between them who keeps, repeats, damages and invents datagrams and lies about where they come from. A payload
 /// comes out at most once and as it was put in, and a stranger is never sent more than it sent.
 pub fn courier(data: &[u8]) {
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let (mut a, mut b) = (new_courier(10), new_courier(20));
     let (mut sealed, mut opened): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     // Datagrams that were seen on the way, and whether they go to b.
@@ -257,7 +233,7 @@ pub fn courier(data: &[u8]) {
 /// A machine to which anything may happen: packets of any content, jumps of time, commands. It stays within its bounds, writes only packets
 /// that can be read, never takes its incarnation back, and has a timer as long as it lives.
 pub fn machine(data: &[u8]) {
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let mut now = Duration::from_secs(1);
     let config = Config::local();
     let (bytes_max, members_max) = (config.packet_bytes_max, config.members_max);

@@ -6,7 +6,7 @@
 //! | `shelf` | the entries of one node, in versions; pure |
 //! | `replica` | one node's copy of everything; pure |
 //! | `gossip`, `task` | what copies tell each other, and the shell that carries it |
-//! | `trial` | what the fuzz target `groups` does |
+//! | `trial` | what the fuzz target `groups` does (feature `fuzzing`) |
 //! | `handle`, `reference`, `router/`, `route_error` | what applications use |
 //!
 //! # Rules
@@ -34,7 +34,8 @@ mod shelf;
 mod task;
 #[cfg(test)]
 mod tests;
-mod trial;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod trial;
 
 pub use change::Change;
 pub use entry::{Address, ENTRIES_MAX, Found, GroupError, TOPIC_BYTES_MAX};
@@ -48,5 +49,3 @@ pub use router::{
     GroupGather, GroupGathered, GroupRouter, GroupRouterBuilder, GroupTooFew, MemberLoad,
 };
 pub(crate) use task::{Clerk, Look, SYNC_INTERVAL, TARGET, run};
-#[doc(hidden)]
-pub use trial::trial;

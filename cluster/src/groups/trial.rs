@@ -9,6 +9,7 @@ use super::entry::{ENTRIES_MAX, Entry, Key, Standing};
 use super::gossip::Gossip;
 use super::replica::Replica;
 use super::shelf::{CHANGES_PER_DELTA, Delta};
+use crate::fuzzing::Choices;
 use crate::membership::{BootUid, NodeId, NodeName};
 use crate::remote::{RemoteMessage, TARGET_BYTES_MAX, from_postcard};
 
@@ -21,9 +22,9 @@ const TRANSMITS_MAX: usize = 34;
 /// Tells a copy what `data` says, and panics if a promise does not hold: nothing that is told makes it panic, changes what its own actors entered,
 /// brings back who is no member, or makes it say what another copy would refuse.
 pub fn trial(data: &[u8]) {
-    let mut trial = Trial::new(Choices(data));
+    let mut trial = Trial::new(Choices::new(data));
     for _ in 0..STEPS_MAX {
-        if trial.choices.0.is_empty() {
+        if trial.choices.is_empty() {
             break;
         }
         trial.step();
@@ -32,26 +33,8 @@ pub fn trial(data: &[u8]) {
     trial.relay();
 }
 
-/// Takes bytes from the front of an input; zeros when it is used up.
-struct Choices<'d>(&'d [u8]);
-
+/// What is drawn from an input.
 impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((byte, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *byte
-    }
-
-    /// As many bytes as the next one says.
-    fn chunk(&mut self) -> Vec<u8> {
-        let length = usize::from(self.byte()).min(self.0.len());
-        let (chunk, rest) = self.0.split_at(length);
-        self.0 = rest;
-        chunk.to_vec()
-    }
-
     /// One of four nodes, of which the last is no member.
     fn node(&mut self) -> NodeId {
         node(self.byte() % 4)
