@@ -248,7 +248,12 @@ fn serve<'t, A: Actor, W: Watch>(
                 // Discarding takes time as well, so it counts.
                 Next::PassOver => slice.begin_message(),
                 Next::Park => {
-                    Park::new(tenancy).await;
+                    if slice.expects_more() {
+                        tenancy.consumer.publish();
+                        YieldNow::default().await;
+                    } else {
+                        Park::new(tenancy).await;
+                    }
                     slice = slice.next();
                     continue;
                 }

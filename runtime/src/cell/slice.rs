@@ -15,6 +15,8 @@ pub(super) const SLICE_MESSAGES_MAX: u8 = 128;
 const SLICE_MESSAGES_PER_LOOK: u8 = 32;
 /// How long one poll goes on, at the granularity of the looks.
 const SLICE_TIME_MAX_US: u32 = 1000;
+/// After how many polls an actor tries whether there are more messages, if it is new or had several of late. Else it takes 255.
+const POLLS_TO_TRY_SOON: u8 = 16;
 
 /// What one poll may still do.
 ///
@@ -26,6 +28,8 @@ pub(super) struct Slice {
     messages_max: u8,
     /// A power of two.
     messages_per_look: u8,
+    /// How many polls with a single message are left until it [tries](Slice::expects_more) whether there are more.
+    polls_to_try: u8,
     /// When its first message was begun, or the clock was looked at first; see [`micros_now`].
     began_us: Option<NonZeroU32>,
 }
@@ -37,6 +41,7 @@ impl Slice {
             messages: 0,
             messages_max,
             messages_per_look: 1,
+            polls_to_try: POLLS_TO_TRY_SOON,
             began_us: None,
         }
     }
@@ -64,6 +69,25 @@ impl Slice {
     pub(super) fn is_spent(&mut self) -> bool {
         self.messages += 1;
         self.messages & (self.messages_per_look - 1) == 0 && self.is_spent_by_the_clock()
+    }
+
+    /// The queue is empty: whether others of this worker are likely to send if they get their turn before the actor sleeps.
+    ///
+    /// Whoever had several messages in this poll has several senders, or a fast one. Where the scheduler runs a woken task
+    /// next, as tokio's workers do, each of many askers would wake the actor for its own question alone; so everybody else
+    /// tries it now and then, and is one that had several messages from then on, if that is how it is.
+    #[inline]
+    pub(super) fn expects_more(&mut self) -> bool {
+        if self.messages > 1 {
+            self.polls_to_try = POLLS_TO_TRY_SOON;
+            return true;
+        }
+        self.polls_to_try -= 1;
+        if self.polls_to_try > 0 {
+            return false;
+        }
+        self.polls_to_try = u8::MAX;
+        true
     }
 
     #[cold]
