@@ -367,10 +367,7 @@ fn handle<'t, A: Actor, W: Watch>(
     instance: &'t mut Instance<A>,
 ) -> impl Future<Output = Result<(), Cut<A::Error>>> + Send + 't {
     tenancy.watch.begin(instance.cx.in_handler);
-    let Envelope { message, context } = tenancy
-        .consumer
-        .pop()
-        .expect("what was looked at is still there");
+    let Envelope { message, context } = tenancy.consumer.take();
     debug_assert!(context.is_none(), "a handler's context is in its `Context`");
     // Spares the run loop a destructor.
     std::mem::forget(context);

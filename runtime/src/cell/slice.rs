@@ -133,3 +133,37 @@ impl Future for YieldNow {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll_with(slice: &mut Slice, messages: u8) -> bool {
+        slice.messages = messages;
+        slice.expects_more()
+    }
+
+    /// After how many polls with a single message it lets others go first.
+    fn polls_to_try(slice: &mut Slice) -> usize {
+        1 + (0..).take_while(|_| !poll_with(slice, 1)).count()
+    }
+
+    #[test]
+    fn who_had_several_messages_lets_others_go_first_and_then_sleeps() {
+        let mut slice = Slice::first(SLICE_MESSAGES_MAX);
+        for _ in 0..300 {
+            assert!(poll_with(&mut slice, 2));
+            assert!(!poll_with(&mut slice, 0), "nobody had anything for it");
+        }
+    }
+
+    #[test]
+    fn who_has_one_message_at_a_time_tries_it_now_and_then() {
+        let mut slice = Slice::first(SLICE_MESSAGES_MAX);
+        assert_eq!(polls_to_try(&mut slice), 16);
+        assert_eq!(polls_to_try(&mut slice), 255, "it was in vain");
+        assert_eq!(polls_to_try(&mut slice), 255);
+        assert!(poll_with(&mut slice, 64));
+        assert_eq!(polls_to_try(&mut slice), 16, "there were more");
+    }
+}

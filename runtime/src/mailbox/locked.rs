@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
+use std::ptr::NonNull;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use super::claim::{Claim, Claimed};
 use super::config::{KeyOf, QueueConfig, Reading, Weigher};
 use super::fair::FairLine;
 use super::line::{ArrivalLine, GivingWay, Leaving, Line, Mark, Weighed};
+use super::place::Place;
 use super::policy::{ByClass, MailboxLoad, OnFull, Policy};
 use super::queue::{Batch, Joined, Pushed, Rejected, Stop, wake_all};
 use super::signal::Signal;
@@ -41,8 +43,8 @@ pub(super) struct Locked<T> {
     key_of: Option<KeyOf<T>>,
     reading: Reading<T>,
     state: Mutex<State<T>>,
-    /// A message that the consumer has looked at and not taken yet. The consumer's alone; the lock is for the compiler.
-    looked_at: Mutex<Option<T>>,
+    /// The next message, if the consumer has looked at it.
+    next: Place<T>,
 }
 
 struct State<T> {
@@ -97,7 +99,7 @@ impl<T> Locked<T> {
             key_of,
             reading,
             state: Mutex::new(state),
-            looked_at: Mutex::new(None),
+            next: Place::new(),
         }
     }
 
@@ -416,19 +418,31 @@ pub(super) struct LockedConsumer<'a, T> {
 
 // Never inlined: these lie beside the FIFO's in one `match`, which is on everybody's way.
 impl<T> LockedConsumer<'_, T> {
-    /// Lets `look` see the next message, which [`pop`](Self::pop) then gives; if `look` panics it is dropped.
+    /// Lets `look` see the next message, which stays the next one; if `look` panics it is dropped.
     #[inline(never)]
+    #[allow(unsafe_code)]
     pub(super) fn look<R>(&mut self, look: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut value = self.pop()?;
         let looked = look(&mut value);
-        *lock(&self.locked.looked_at) = Some(value);
+        // SAFETY: we are the consumer.
+        unsafe { self.locked.next.put(value) };
         Some(looked)
     }
 
+    /// Where the message lies that was looked at, and is the caller's now. It stays there until the next look.
     #[inline(never)]
+    #[allow(unsafe_code)]
+    pub(super) fn pass(&mut self) -> Option<NonNull<T>> {
+        // SAFETY: we are the consumer.
+        unsafe { self.locked.next.pass() }
+    }
+
+    #[inline(never)]
+    #[allow(unsafe_code)]
     pub(super) fn pop(&mut self) -> Option<T> {
-        if let Some(value) = lock(&self.locked.looked_at).take() {
-            return Some(value);
+        if let Some(at) = self.pass() {
+            // SAFETY: it is ours, and read once.
+            return Some(unsafe { at.read() });
         }
         let locked = self.locked;
         let now = locked.now();

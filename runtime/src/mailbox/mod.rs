@@ -2,12 +2,13 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `answer` | the slot that the answer of an ask goes through; the other place with unsafe code |
+//! | `answer` | the slot that the answer of an ask goes through; unsafe code |
 //! | `config` | [`Mailbox`]: capacity, weight and policy, as the user says them |
 //! | `policy` | [`Overflow`], [`OverflowPolicy`]: what a full mailbox does |
 //! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
 //! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; unsafe code |
 //! | `locked` | the queue behind a lock, for the rest |
+//! | `place` | where its consumer looks at a message; unsafe code |
 //! | `line` | in which order messages wait in it, and which have to go |
 //! | `sojourn/` | [`Shedding`]: by waiting time and class |
 //! | `fair` | turns for keys |
@@ -25,6 +26,7 @@ mod fair;
 mod fifo;
 mod line;
 mod locked;
+mod place;
 mod policy;
 mod queue;
 mod signal;

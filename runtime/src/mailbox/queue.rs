@@ -302,7 +302,7 @@ impl<T> Consumer<'_, T> {
     pub(crate) fn look<R>(&mut self, look: impl FnOnce(&mut T) -> R) -> Option<R> {
         match &mut self.kind {
             ConsumerKind::Fifo(consumer) => consumer.look(look),
-            ConsumerKind::Locked(consumer) => consumer.look(look),
+            ConsumerKind::Locked(consumer) => consumer.look(apart(look)),
             ConsumerKind::Vacant => None,
         }
     }
@@ -314,6 +314,22 @@ impl<T> Consumer<'_, T> {
             ConsumerKind::Fifo(consumer) => consumer.pop(),
             ConsumerKind::Locked(consumer) => consumer.pop(),
             ConsumerKind::Vacant => None,
+        }
+    }
+
+    /// Takes out the message that [`look`](Self::look) has seen, in one move from where it lies to where the caller needs it.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    pub(crate) fn take(&mut self) -> T {
+        let at = match &mut self.kind {
+            ConsumerKind::Fifo(consumer) => consumer.pass(),
+            ConsumerKind::Locked(consumer) => consumer.pass(),
+            ConsumerKind::Vacant => None,
+        };
+        match at {
+            // SAFETY: it is ours, and read once, before there is another look.
+            Some(at) => unsafe { at.read() },
+            None => unreachable!("what was looked at is still there"),
         }
     }
 

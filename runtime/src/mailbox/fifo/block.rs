@@ -101,35 +101,13 @@ impl<T> Block<T> {
         }
     }
 
-    /// Lets `look` see and change the message in a slot.
+    /// Where the message of a slot lies.
     ///
     /// # Safety
     ///
     /// As [`is_ready`](Block::is_ready), which returned `true` for this slot; the slot has not been read before.
     #[inline(always)]
-    pub(super) unsafe fn look<R>(
-        block: NonNull<Self>,
-        index: usize,
-        look: impl FnOnce(&mut T) -> R,
-    ) -> R {
-        // SAFETY: as in `read`: initialized, visible, and nobody else's until it is read.
-        unsafe {
-            block
-                .as_ref()
-                .slots
-                .get_unchecked(index)
-                .value
-                .with_mut(|cell| look((*cell).assume_init_mut()))
-        }
-    }
-
-    /// Moves the message out of a slot.
-    ///
-    /// # Safety
-    ///
-    /// As [`is_ready`](Block::is_ready), which returned `true` for this slot; the slot has not been read before.
-    #[inline(always)]
-    pub(super) unsafe fn read(block: NonNull<Self>, index: usize) -> T {
+    pub(super) unsafe fn at(block: NonNull<Self>, index: usize) -> NonNull<T> {
         // SAFETY: ready means initialized, and the acquiring load made the value visible. Nobody writes a ready slot.
         unsafe {
             block
@@ -137,7 +115,7 @@ impl<T> Block<T> {
                 .slots
                 .get_unchecked(index)
                 .value
-                .with(|cell| (*cell).assume_init_read())
+                .with_mut(|cell| NonNull::new_unchecked(cell.cast::<T>()))
         }
     }
 

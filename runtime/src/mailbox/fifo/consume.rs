@@ -21,14 +21,18 @@ pub(in crate::mailbox) struct FifoConsumer<'a, T> {
 }
 
 impl<T> FifoConsumer<'_, T> {
-    /// The block of the head, whose slot is ready. `None`: the queue is empty.
+    /// The head and its block, whose slot is ready. `None`: the queue is empty.
     #[inline(always)]
-    fn ready(&self, head: u64) -> Option<NonNull<Block<T>>> {
-        match NonNull::new(self.fifo.head_block.load(Acquire)) {
-            // SAFETY: we are the consumer, this is our block, and the head is never at INSTALLING.
-            Some(block) if unsafe { Block::is_ready(block, offset(head)) } => Some(block),
-            _ => self.await_ready(head),
+    fn ready(&self) -> Option<(u64, NonNull<Block<T>>)> {
+        let head = self.fifo.head.load(Relaxed);
+        if offset(head) < SLOTS
+            && let Some(block) = NonNull::new(self.fifo.head_block.load(Acquire))
+            // SAFETY: we are the consumer, this is our block, and the offset is that of a slot.
+            && unsafe { Block::is_ready(block, offset(head)) }
+        {
+            return Some((head, block));
         }
+        self.await_ready()
     }
 
     /// Lets `look` see the oldest message, which stays where it is; if `look` panics it is dropped. `None`: the queue is empty.
@@ -43,58 +47,70 @@ impl<T> FifoConsumer<'_, T> {
             }
         }
 
-        let head = self.fifo.head.load(Relaxed);
-        let block = self.ready(head)?;
+        let (head, block) = self.ready()?;
         let unwinding = Unwinding(self);
-        // SAFETY: ready, and not read, because the head stands there.
-        let looked = unsafe { Block::look(block, offset(head), look) };
+        // SAFETY: ready, and not read, because the head stands there; nobody else sees it before we move on.
+        let looked = look(unsafe { Block::at(block, offset(head)).as_mut() });
         std::mem::forget(unwinding);
         Some(looked)
     }
 
-    /// The oldest message. `None`: the queue is empty.
+    /// Where the oldest message lies, which is the caller's now, and stays there until the next look. `None`: the queue is
+    /// empty.
     #[inline(always)]
-    pub(in crate::mailbox) fn pop(&mut self) -> Option<T> {
-        let fifo = self.fifo;
-        let head = fifo.head.load(Relaxed);
-        let index = offset(head);
-        let block = self.ready(head)?;
-        // SAFETY: ready, and read once, because the head moves on.
-        let value = unsafe { Block::read(block, index) };
-        if index + 1 < SLOTS {
-            fifo.head.store(head + 1, Relaxed);
-            if fifo.publish_each {
-                self.publish_in_passing(head + 1);
-            }
-        } else {
-            self.leave_block(block, head);
+    pub(in crate::mailbox) fn pass(&mut self) -> Option<NonNull<T>> {
+        let (head, block) = self.ready()?;
+        // After the last slot of a block this is INSTALLING; the block is left at the next look.
+        self.fifo.head.store(head + 1, Relaxed);
+        if self.fifo.publish_each {
+            self.publish_in_passing(head + 1);
         }
-        Some(value)
+        // SAFETY: ready, and not read, because the head stood there.
+        Some(unsafe { Block::at(block, offset(head)) })
     }
 
-    /// The head's slot is not ready. If it is reserved, waits for its sender.
+    /// The oldest message. `None`: the queue is empty.
+    pub(in crate::mailbox) fn pop(&mut self) -> Option<T> {
+        // SAFETY: it is ours, and read once.
+        self.pass().map(|at| unsafe { at.read() })
+    }
+
+    /// The head is at the end of its block, or its slot is not ready. If it is reserved, waits for its sender.
     #[cold]
-    fn await_ready(&self, head: u64) -> Option<NonNull<Block<T>>> {
+    #[inline(never)]
+    fn await_ready(&self) -> Option<(u64, NonNull<Block<T>>)> {
         let fifo = self.fifo;
-        if position(fifo.tail.load(SeqCst)) == head {
-            return None;
-        }
+        let head = self.leave_if_spent();
         let mut backoff = Backoff::new();
         loop {
             if let Some(block) = NonNull::new(fifo.head_block.load(Acquire)) {
-                // SAFETY: as in `pop`.
+                // SAFETY: as in `ready`.
                 if unsafe { Block::is_ready(block, offset(head)) } {
-                    return Some(block);
+                    return Some((head, block));
                 }
+            }
+            if position(fifo.tail.load(SeqCst)) == head {
+                return None;
             }
             backoff.wait();
         }
     }
 
+    /// The head, at a slot: leaves the block whose last slot has been read.
+    fn leave_if_spent(&self) -> u64 {
+        let head = self.fifo.head.load(Relaxed);
+        match offset(head) {
+            INSTALLING => self.leave_block(head),
+            _ => head,
+        }
+    }
+
     #[cold]
-    fn leave_block(&self, spent: NonNull<Block<T>>, head: u64) {
+    fn leave_block(&self, head: u64) -> u64 {
         let fifo = self.fifo;
-        // SAFETY: we are the consumer and have just read the last slot.
+        // SAFETY: the head is at the end of a block, so there is one.
+        let spent = unsafe { NonNull::new_unchecked(fifo.head_block.load(Relaxed)) };
+        // SAFETY: we are the consumer and have read the last slot.
         let next = unsafe { Block::next(spent) };
         fifo.head_block.store(next.as_ptr(), Relaxed);
         let head = next_lap(head);
@@ -103,6 +119,7 @@ impl<T> FifoConsumer<'_, T> {
         // `tail_block` has moved on, so nobody can reserve in it. It came from a box in `install` or `first_block`.
         fifo.keep(unsafe { Box::from_raw(spent.as_ptr()) });
         self.publish_in_passing(head);
+        head
     }
 
     /// Shows senders the room there is, and serves those in line if half of it is free. Misses one that joins meanwhile,
@@ -158,7 +175,7 @@ impl<T> FifoConsumer<'_, T> {
     /// Keeps its block: an actor that handles one message for each poll must not allocate for each.
     pub(in crate::mailbox) fn park(&mut self) -> bool {
         let fifo = self.fifo;
-        let head = fifo.head.load(Relaxed);
+        let head = self.leave_if_spent();
         // One write shows all the room there is and that we sleep; one look afterwards sees messages and those in line. A
         // swap costs what a sequentially consistent store does.
         let parked = publication(number(head)) | PARKED;
@@ -188,9 +205,9 @@ impl<T> FifoConsumer<'_, T> {
     /// If the queue is empty, gives its memory back.
     pub(in crate::mailbox) fn trim(&mut self) {
         let fifo = self.fifo;
+        let head = self.leave_if_spent();
         drop(fifo.take_spare());
         let tail = fifo.tail.load(Acquire);
-        let head = fifo.head.load(Relaxed);
         if position(tail) != head || tail & (WAITERS | NOBLOCK) != 0 {
             return;
         }

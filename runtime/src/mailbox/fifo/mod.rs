@@ -11,7 +11,7 @@
 //! | `tail` | senders, consumer, closers | position and flags, see `position`; every change is a read-modify-write |
 //! | `tail_block` | whoever moves the tail from or to [`INSTALLING`], and senders under NOBLOCK from null | the block of the tail's lap |
 //! | `published` | the consumer; senders clear PARKED | number of messages taken out, as far as senders know, and whether the consumer sleeps |
-//! | `head` | the consumer | position of the next message to take |
+//! | `head` | the consumer | position of the next message to take; [`INSTALLING`] from the last slot of a block to the next look |
 //! | `head_block` | the consumer; when null, the sender of slot 0 | the block of the head's lap |
 //! | `spare` | anybody | a block, owned by the word |
 //! | `line` | holders of its lock | WAITERS is set and cleared only under this lock |
@@ -29,7 +29,9 @@
 //! has moved on.
 //!
 //! **A block is freed by the consumer alone**, after it has read all slots that were ever reserved: either all of them, or
-//! (in [`trim`](FifoConsumer::trim)) all up to a tail that it has moved to INSTALLING at that instant.
+//! (in [`trim`](FifoConsumer::trim)) all up to a tail that it has moved to INSTALLING at that instant. The head passes a message
+//! before it is read, from where it lies; so a block is left not with its last message, but when the consumer looks for
+//! another one, sleeps or trims.
 //!
 //! **NOBLOCK.** Senders install a block in `tail_block` if it is null, then reserve slot 0 by a swap that clears the flag. The
 //! one that succeeds sets `head_block`, which is null then: the consumer nulls it before it lets the tail go on.

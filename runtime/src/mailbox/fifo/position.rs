@@ -1,7 +1,7 @@
 //! The words of the FIFO and the arithmetic of positions.
 //!
 //! A *position* counts places: each lap has one place for each slot of a block and one more, [`INSTALLING`], at which the
-//! tail stands while the next block is put in. A *number* counts only slots. The tail word is the position of the next send
+//! tail stands while the next block is put in, and the head until the consumer leaves its block. A *number* counts only slots. The tail word is the position of the next send
 //! above three flags. 61 bits of position last for 70 years of a send each nanosecond, so nothing here wraps.
 
 use super::block::SLOTS;
