@@ -262,7 +262,7 @@ fn serve<'t, A: Actor, W: Watch>(
             instance.cx.in_handler = None;
             if slice.is_spent() {
                 YieldNow::default().await;
-                slice = slice.next();
+                slice = slice.next_of_many();
             }
         }
     }

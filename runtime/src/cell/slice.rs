@@ -17,6 +17,8 @@ const SLICE_MESSAGES_PER_LOOK: u8 = 32;
 const SLICE_TIME_MAX_US: u32 = 1000;
 /// After how many polls an actor tries whether there are more messages, if it is new or had several of late. Else it takes 255.
 const POLLS_TO_TRY_SOON: u8 = 16;
+/// How often in a row others go first before the actor sleeps all the same.
+const YIELDS_MAX: u8 = 16;
 
 /// What one poll may still do.
 ///
@@ -30,6 +32,8 @@ pub(super) struct Slice {
     messages_per_look: u8,
     /// How many polls with a single message are left until it [tries](Slice::expects_more) whether there are more.
     polls_to_try: u8,
+    /// How often in a row others may still go first.
+    yields_left: u8,
     /// When its first message was begun, or the clock was looked at first; see [`micros_now`].
     began_us: Option<NonZeroU32>,
 }
@@ -42,7 +46,17 @@ impl Slice {
             messages_max,
             messages_per_look: 1,
             polls_to_try: POLLS_TO_TRY_SOON,
+            yields_left: YIELDS_MAX,
             began_us: None,
+        }
+    }
+
+    /// The next, after this one was spent: there is more to do than one poll can, and sleeping costs little beside it.
+    #[inline]
+    pub(super) fn next_of_many(self) -> Self {
+        Self {
+            yields_left: 0,
+            ..self.next()
         }
     }
 
@@ -73,21 +87,29 @@ impl Slice {
 
     /// The queue is empty: whether others of this worker are likely to send if they get their turn before the actor sleeps.
     ///
-    /// Whoever had several messages in this poll has several senders, or a fast one. Where the scheduler runs a woken task
-    /// next, as tokio's workers do, each of many askers would wake the actor for its own question alone; so everybody else
-    /// tries it now and then, and is one that had several messages from then on, if that is how it is.
+    /// Where the scheduler runs a woken task next, as tokio's workers do, each of many askers would wake the actor for its own
+    /// question alone. So whoever had several messages in this poll lets others go first, and everybody else tries that now
+    /// and then. Not for ever, nor for a stream of messages that fills whole polls: sleeping has the advantage that whoever
+    /// wakes the actor takes it to its own worker, and two workers that chase each other through a mailbox are slower than
+    /// one.
     #[inline]
     pub(super) fn expects_more(&mut self) -> bool {
         if self.messages > 1 {
             self.polls_to_try = POLLS_TO_TRY_SOON;
-            return true;
+            let expects = self.yields_left > 0;
+            self.yields_left = match expects {
+                true => self.yields_left - 1,
+                false => YIELDS_MAX,
+            };
+            return expects;
         }
+        self.yields_left = YIELDS_MAX;
         self.polls_to_try -= 1;
-        if self.polls_to_try > 0 {
-            return false;
+        let tries = self.polls_to_try == 0;
+        if tries {
+            self.polls_to_try = u8::MAX;
         }
-        self.polls_to_try = u8::MAX;
-        true
+        tries
     }
 
     #[cold]
@@ -155,6 +177,25 @@ mod tests {
             assert!(poll_with(&mut slice, 2));
             assert!(!poll_with(&mut slice, 0), "nobody had anything for it");
         }
+    }
+
+    #[test]
+    fn nobody_lets_others_go_first_for_ever() {
+        let mut slice = Slice::first(SLICE_MESSAGES_MAX);
+        for _ in 0..10 {
+            for _ in 0..YIELDS_MAX {
+                assert!(poll_with(&mut slice, 64));
+            }
+            assert!(!poll_with(&mut slice, 64));
+        }
+    }
+
+    #[test]
+    fn who_had_more_messages_than_a_poll_handles_sleeps_at_once() {
+        let slice = Slice::first(SLICE_MESSAGES_MAX);
+        let mut slice = slice.next_of_many();
+        assert!(!poll_with(&mut slice, 64));
+        assert!(poll_with(&mut slice, 64));
     }
 
     #[test]
