@@ -13,6 +13,7 @@ remote: messages between two processes on loopback
   --rounds N         how often everything is measured, 1 to 100 (default 5)
   --quick            3 rounds, shorter ones
   --only WORKLOAD    tell, ask-1, ask-64, ask-beside-large or slow-actor
+  --bytes N          tells of this size alone: 16, 100, 1024 or 65536
   --system SYSTEM    treewarden, treewarden-tls, tcp, erlang, tonic, tonic-tls, ractor or ractor-tls;
                      more than once for several (default: all)
   --json FILE        writes the figures there as well";
@@ -29,10 +30,14 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
     pub(crate) quick: bool,
     pub(crate) only: Option<String>,
+    /// None: all sizes.
+    pub(crate) bytes: Option<usize>,
     /// None: all.
     pub(crate) systems: Vec<System>,
     pub(crate) json: Option<PathBuf>,
 }
+
+pub(crate) const TELL_BYTES: [usize; 4] = [16, 100, 1024, 64 * 1024];
 
 pub(crate) const WORKLOADS: [&str; 5] =
     ["tell", "ask-1", "ask-64", "ask-beside-large", "slow-actor"];
@@ -42,6 +47,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, Str
         rounds: 5,
         quick: false,
         only: None,
+        bytes: None,
         systems: Vec::new(),
         json: None,
     };
@@ -62,6 +68,15 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Request, Str
                     return Err(format!("there is no workload {only:?}; there are: {all}"));
                 }
                 plan.only = Some(only);
+            }
+            Long("bytes") => {
+                let bytes = args.value().and_then(|n| n.parse()).map_err(said)?;
+                if !TELL_BYTES.contains(&bytes) {
+                    return Err(format!(
+                        "no tells of {bytes} bytes; there are: {TELL_BYTES:?}"
+                    ));
+                }
+                plan.bytes = Some(bytes);
             }
             Long("json") => plan.json = Some(args.value().map_err(said)?.into()),
             Long("system") => plan.systems.push(system(&mut args)?),

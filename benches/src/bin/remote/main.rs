@@ -1,7 +1,7 @@
 //! Messages between two processes on loopback: Treewarden's links, plain and under TLS, beside Erlang's distribution, gRPC (tonic),
 //! ractor_cluster and plain TCP.
 //!
-//! `cargo run --release -p treewarden-benches --bin remote -- [--rounds N] [--quick] [--only WORKLOAD] [--system SYSTEM] [--json FILE]`
+//! `cargo run --release -p treewarden-benches --bin remote -- [--rounds N] [--quick] [--only WORKLOAD] [--bytes N] [--system SYSTEM] [--json FILE]`
 //!
 //! | workload | what |
 //! |---|---|

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use crate::cli::{Plan, WORKLOADS};
+use crate::cli::{Plan, TELL_BYTES, WORKLOADS};
 use crate::load::{ASK_BYTES, Figure};
 use crate::report::Row;
 use crate::systems::System;
-
-const TELL_BYTES: [usize; 4] = [16, 100, 1024, 64 * 1024];
 
 /// Which row a figure belongs to, in the order of the report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,11 +76,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>, Box<dyn Error>> {
             if plan.only.as_ref().is_some_and(|only| only != workload) {
                 continue;
             }
-            let sizes: &[usize] = match workload {
-                "tell" => &TELL_BYTES,
-                _ => &[ASK_BYTES],
+            let sizes = match (workload, plan.bytes) {
+                ("tell", Some(bytes)) => vec![bytes],
+                ("tell", None) => TELL_BYTES.to_vec(),
+                _ => vec![ASK_BYTES],
             };
-            for &bytes in sizes {
+            for bytes in sizes {
                 for &system in &systems {
                     if workload == "slow-actor" && !system.is_ours() {
                         continue;
