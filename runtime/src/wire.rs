@@ -1,8 +1,8 @@
 //! Replies that cross the network (feature `wire`), so that one type of message serves local and remote asks.
 //!
-//! A [`Reply`] inside a message is serialized as a number. Which number, and what it stands for, is known to the
-//! [`ReplyPort`] of the link: the asking side exports the reply, which means that it will be answered with bytes; the
-//! answering side imports the number as a reply that ships bytes back. Answers are encoded with postcard.
+//! A [`Reply`] inside a message is serialized as a number. Which number, and what it stands for, is known to the two ends of the link: the
+//! asking side [exports](Export) the reply, which means that it will be answered with bytes; the answering side [imports](Import) the number
+//! as a reply that ships bytes back. Answers are encoded with postcard.
 //!
 //! Serializing a reply anywhere else than in [`ship`], or deserializing one anywhere else than in [`receive`], is an
 //! error of the serializer.
@@ -22,21 +22,27 @@ pub type ReplySink = Box<dyn FnOnce(Result<Vec<u8>, AskError>) + Send>;
 /// Takes the encoded answer, or the reason why there is none, on the answering node, to ship it back.
 pub type ReplySource = Box<dyn FnOnce(Result<Vec<u8>, AskError>) + Send>;
 
-/// One end of a link, as far as replies are concerned.
-pub trait ReplyPort: Send + Sync + 'static {
-    /// A reply leaves this node; `sink` is to be called once. The number goes over the wire.
-    fn export(&self, sink: ReplySink) -> u64;
+/// A reply leaves this node; the sink is to be called once. The number goes over the wire. A function and not an object: each message that
+/// leaves is encoded under one, and few have a reply.
+pub type Export = fn(ReplySink) -> u64;
 
+/// The answering end of a link, as far as replies are concerned.
+pub trait Import: Send + Sync + 'static {
     /// A reply with this number arrived; the returned function will be called once.
     fn import(&self, number: u64) -> ReplySource;
 }
 
-thread_local! {
-    static PORT: RefCell<Option<Arc<dyn ReplyPort>>> = const { RefCell::new(None) };
+enum Port {
+    Export(Export),
+    Import(Arc<dyn Import>),
 }
 
-fn with_port<R>(port: Arc<dyn ReplyPort>, run: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn ReplyPort>>);
+thread_local! {
+    static PORT: RefCell<Option<Port>> = const { RefCell::new(None) };
+}
+
+fn with_port<R>(port: Port, run: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Port>);
     impl Drop for Restore {
         fn drop(&mut self) {
             PORT.replace(self.0.take());
@@ -46,37 +52,30 @@ fn with_port<R>(port: Arc<dyn ReplyPort>, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// Encodes a message whose replies leave through `port`, and drops it.
-///
-/// # Errors
-///
-/// What `encode` fails with. The message is handed back then; replies in it that had been exported by then belong to the
-/// port.
-pub fn ship<M, R, E>(
-    port: Arc<dyn ReplyPort>,
-    message: M,
-    encode: impl FnOnce(&M) -> Result<R, E>,
-) -> Result<R, (M, E)> {
-    match with_port(port, || encode(&message)) {
-        Ok(encoded) => Ok(encoded),
-        Err(error) => Err((message, error)),
-    }
+/// Encodes something whose replies leave through `export`. Should `encode` fail, the replies that had been exported by then belong to
+/// `export` all the same.
+pub fn ship<R>(export: Export, encode: impl FnOnce() -> R) -> R {
+    with_port(Port::Export(export), encode)
 }
 
-/// Decodes something whose replies go back through `port`.
-pub fn receive<R>(port: Arc<dyn ReplyPort>, decode: impl FnOnce() -> R) -> R {
-    with_port(port, decode)
+/// Decodes something, or several things, whose replies go back through `port`.
+pub fn receive<R>(port: Arc<dyn Import>, decode: impl FnOnce() -> R) -> R {
+    with_port(Port::Import(port), decode)
 }
 
 impl<T: DeserializeOwned + Send + 'static> Serialize for Reply<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(port) = PORT.with_borrow(Clone::clone) else {
+        let export = PORT.with_borrow(|port| match port {
+            Some(Port::Export(export)) => Some(*export),
+            Some(Port::Import(_)) | None => None,
+        });
+        let Some(export) = export else {
             return Err(S::Error::custom(
                 "a reply can only be serialized on its way to a remote actor",
             ));
         };
         let answer = self.take();
-        let number = port.export(Box::new(move |bytes| {
+        let number = export(Box::new(move |bytes| {
             answer(
                 bytes.and_then(|bytes| postcard::from_bytes(&bytes).map_err(|_| AskError::NoReply)),
             );
@@ -88,7 +87,11 @@ impl<T: DeserializeOwned + Send + 'static> Serialize for Reply<T> {
 impl<'de, T: Serialize + Send + 'static> Deserialize<'de> for Reply<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u64::deserialize(deserializer)?;
-        let Some(port) = PORT.with_borrow(Clone::clone) else {
+        let port = PORT.with_borrow(|port| match port {
+            Some(Port::Import(port)) => Some(port.clone()),
+            Some(Port::Export(_)) | None => None,
+        });
+        let Some(port) = port else {
             return Err(D::Error::custom(
                 "a reply can only be deserialized on its way from a remote actor",
             ));
@@ -116,31 +119,31 @@ mod tests {
         Get(u32, Reply<String>),
     }
 
-    /// Both ends of a link in one process.
-    #[derive(Default)]
-    struct Loop(Mutex<Vec<Option<ReplySink>>>);
+    thread_local! {
+        /// Both ends of a link in one thread: what was exported and not imported yet.
+        static SINKS: RefCell<Vec<Option<ReplySink>>> = const { RefCell::new(Vec::new()) };
+    }
 
-    struct LoopPort(Arc<Loop>);
-
-    impl ReplyPort for LoopPort {
-        fn export(&self, sink: ReplySink) -> u64 {
-            let mut sinks = self.0.0.locked();
+    fn export(sink: ReplySink) -> u64 {
+        SINKS.with_borrow_mut(|sinks| {
             sinks.push(Some(sink));
             sinks.len() as u64 - 1
-        }
+        })
+    }
 
+    struct FromSinks;
+
+    impl Import for FromSinks {
         fn import(&self, number: u64) -> ReplySource {
-            let sink = self.0.0.locked()[number as usize].take().unwrap();
-            Box::new(sink)
+            SINKS.with_borrow_mut(|sinks| sinks[number as usize].take().unwrap())
         }
     }
 
     fn through_the_wire(message: Msg) -> Msg {
-        let port = Arc::new(LoopPort(Arc::new(Loop::default())));
-        let Ok(bytes) = ship(port.clone(), message, postcard::to_allocvec) else {
-            panic!("it can be encoded");
-        };
-        receive(port, || postcard::from_bytes(&bytes).unwrap())
+        let bytes = ship(export, || postcard::to_allocvec(&message)).unwrap();
+        receive(Arc::new(FromSinks), || {
+            postcard::from_bytes(&bytes).unwrap()
+        })
     }
 
     fn ask(then: impl FnOnce(Msg)) -> Result<String, AskError> {
@@ -170,6 +173,8 @@ mod tests {
     fn a_reply_is_not_serialized_elsewhere() {
         let message = Msg::Get(1, Reply::from_fn(drop));
         assert!(postcard::to_allocvec(&message).is_err());
-        assert!(postcard::from_bytes::<Msg>(&[0, 1, 0]).is_err());
+        let import = || postcard::from_bytes::<Msg>(&[0, 1, 0]);
+        assert!(import().is_err());
+        assert!(ship(export, import).is_err(), "the other direction");
     }
 }

@@ -60,12 +60,12 @@ pub fn frames(data: &[u8]) {
         let (head, tail) = stream.split_at(usize::from(*cut).min(stream.len()));
         let mut decoder = Decoder::new();
         for piece in [head, tail] {
-            decoder.space().extend_from_slice(piece);
+            decoder.feed(piece);
             while let Ok(Some(frame)) = decoder.next(bytes_max) {
                 let mut again = Vec::new();
                 encode(&mut again, &frame);
                 let mut copy = Decoder::new();
-                copy.space().extend_from_slice(&again);
+                copy.feed(&again);
                 assert_eq!(copy.next(usize::MAX), Ok(Some(frame)));
             }
         }

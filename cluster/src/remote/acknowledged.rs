@@ -18,7 +18,9 @@ use super::{
     deliveries::DeliveryId,
     error::{RemoteAskError, RemoteTellError},
     frame::WireDelivery,
-    message::{Exported, Note, Outgoing, RemoteMessage, Sink, encode, hand_over},
+    message::{
+        Exported, Note, Outgoing, Rare, RemoteMessage, Sink, encode, hand_over, next_number,
+    },
     peer::Target,
     place::{Place, Unsent},
 };
@@ -83,18 +85,12 @@ impl<'a, M: RemoteMessage> RemoteDelivery<'a, M> {
             .unwrap_or_else(|| Instant::now() + TIMEOUT_DEFAULT);
         let peer = &self.target.peer;
         let context = self.context.unwrap_or_default().with_deadline(deadline);
-        let encoded = encode(
-            self.message,
-            None,
-            peer.numbers(),
-            None,
-            peer.payload_bytes_max(),
-        );
+        let encoded = encode(self.message, None, None, peer.payload_bytes_max());
         let payload = match encoded {
-            Ok((message, outgoing)) if outgoing.replies.is_empty() => {
+            Ok((message, outgoing)) if outgoing.replies().is_empty() => {
                 // It is bytes from now on.
                 hand_over(message);
-                outgoing.payload
+                outgoing.payload.into_vec()
             }
             Ok((_, outgoing)) => {
                 outgoing.disarm();
@@ -157,9 +153,7 @@ async fn attempt(
     let peer = &target.peer;
     let note: Note = Arc::new(OnceLock::new());
     let (answered, answer) = oneshot::channel();
-    let number = peer
-        .numbers()
-        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let number = next_number();
     let sink = Sink::new(
         Box::new(move |outcome| {
             // Nobody listens any more if the delivery was dropped.
@@ -168,14 +162,16 @@ async fn attempt(
         note.clone(),
     );
     let outgoing = Outgoing {
-        payload: payload.to_vec(),
-        context: Some(Box::new(context)),
-        replies: vec![Exported { number, sink }],
-        delivery: Some(WireDelivery {
-            boot: delivery.boot.0,
-            delivery: delivery.number,
-            number,
-        }),
+        payload: payload.to_vec().into(),
+        rare: Some(Box::new(Rare {
+            context: Some(context),
+            replies: vec![Exported { number, sink }],
+            delivery: Some(WireDelivery {
+                boot: delivery.boot.0,
+                delivery: delivery.number,
+                number,
+            }),
+        })),
     };
     let in_flight = InFlight { target, number };
     match target.send(outgoing) {

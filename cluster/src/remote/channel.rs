@@ -14,27 +14,32 @@ use std::{
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use treewarden_runtime::{ActorRef, AskError, MessageContext, Tell, TellError, wire};
 
 use super::{
     counters::LinkCount,
-    credit::{Overrun, ReceiveCredit},
+    credit::{Overrun, ReceiveCredit, Returns, Window},
     frame::{Frame, Nack, WireContext},
     inbound::Answering,
     message::{RemoteMessage, context_from_wire},
+    shared_bytes::decoding,
     sync_ext::MutexExt,
 };
 
 /// Work that a channel has for its link: to be polled until it ends, or dropped with the link.
 pub(crate) type Forwarding = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A channel, whatever its messages.
+/// A channel, whatever its messages. Messages are delivered under the link's port for replies: [`wire::receive`].
 pub(crate) trait Inbound: Send {
     /// Takes one message. A future that is returned has to be polled along.
     fn deliver(
@@ -60,19 +65,27 @@ pub(crate) struct Channel<W, M> {
     arrives: PhantomData<fn(W)>,
     /// Messages that have come.
     received: u64,
+    credit: ReceiveCredit,
+    /// What the reader itself has given to the mailbox.
+    returns: Returns,
 }
 
+/// What the reader and the forwarder share. Whatever goes straight to the mailbox needs no lock.
 struct Shared<M> {
     number: u32,
     target: ActorRef<M>,
     answering: Arc<Answering>,
+    /// Changes under the lock, and is true only by the reader.
+    is_forwarding: AtomicBool,
     state: Mutex<State<M>>,
 }
 
 struct State<M> {
-    credit: ReceiveCredit,
+    /// What the forwarder has given to the mailbox.
+    returns: Returns,
+    /// What it has granted since the reader last looked.
+    granted: Option<Window>,
     backlog: VecDeque<Waiting<M>>,
-    forwarding: bool,
     closed: bool,
 }
 
@@ -86,10 +99,10 @@ struct Waiting<M> {
 enum Message<M> {
     Decoded(M),
     /// Too long to be decoded by the reader.
-    Encoded(Vec<u8>, Decode<M>),
+    Encoded(Bytes, Decode<M>),
 }
 
-type Decode<M> = fn(&Arc<Answering>, &[u8]) -> Option<M>;
+type Decode<M> = fn(&[u8]) -> Option<M>;
 
 /// From this length on a message is not decoded by the reader, in bytes. Below it, handing it to another thread takes longer.
 pub(crate) const LONG_BYTES: usize = 1024 * 1024;
@@ -109,14 +122,15 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
         bytes: usize,
         context: Option<&WireContext<'_>>,
     ) -> Result<Option<Arrived>, Overrun> {
-        let shared = &self.shared;
         let sequence = self.received;
         self.received += 1;
-        let mut state = shared.state.locked();
-        state.credit.receive(bytes)?;
+        if self.credit.receive(bytes).is_err() {
+            let granted = self.shared.state.locked().granted.take();
+            self.credit.granted(granted.ok_or(Overrun)?);
+            self.credit.receive(bytes)?;
+        }
         // Nobody but this reader starts a forwarder; one that is at work may end meanwhile.
-        let was_forwarding = state.forwarding;
-        drop(state);
+        let was_forwarding = self.shared.is_forwarding.load(Ordering::Acquire);
         let mut arrived = Arrived {
             context: None,
             has_receipt: false,
@@ -130,8 +144,8 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
         let mut context = context_from_wire(wire, now);
         if let Some(attempt) = wire.delivery {
             let deadline = now + Duration::from_micros(wire.remaining_us.unwrap_or(0));
-            let Some(receipt) = shared.answering.receive(attempt, deadline) else {
-                shared.taken(bytes);
+            let Some(receipt) = self.shared.answering.receive(attempt, deadline) else {
+                self.taken(bytes);
                 return Ok(None);
             };
             context = context.with_receipt(receipt);
@@ -145,16 +159,16 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
     fn line_up(&self, waiting: Waiting<M>) -> Option<Forwarding> {
         let mut state = self.shared.state.locked();
         state.backlog.push_back(waiting);
-        if state.forwarding {
+        if self.shared.is_forwarding.load(Ordering::Relaxed) {
             return None;
         }
-        state.forwarding = true;
+        self.shared.is_forwarding.store(true, Ordering::Relaxed);
         drop(state);
         Some(Box::pin(self.shared.clone().forward()))
     }
 
     pub(crate) fn new(number: u32, target: ActorRef<M>, answering: Arc<Answering>) -> Self {
-        let (credit, extra) = ReceiveCredit::new(answering.window());
+        let (credit, returns, extra) = ReceiveCredit::new(answering.window());
         if let Some(extra) = extra {
             answering.send(&Frame::Credit {
                 channel: number,
@@ -167,15 +181,26 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Channel<W, M> {
                 number,
                 target,
                 answering,
+                is_forwarding: AtomicBool::new(false),
                 state: Mutex::new(State {
-                    credit,
+                    returns: returns.clone(),
+                    granted: None,
                     backlog: VecDeque::new(),
-                    forwarding: false,
                     closed: false,
                 }),
             }),
             arrives: PhantomData,
             received: 0,
+            credit,
+            returns,
+        }
+    }
+
+    /// A message has left the reader's hands, and no forwarder has it.
+    fn taken(&mut self, bytes: usize) {
+        if let Some(grant) = self.returns.take(bytes) {
+            self.credit.granted(grant);
+            self.shared.grant(grant);
         }
     }
 }
@@ -190,20 +215,25 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
         let Some(arrived) = self.arrive(bytes, context)? else {
             return Ok(None);
         };
-        let shared = &self.shared;
         let sequence = arrived.sequence;
-        let Some(message) = decode::<W, M>(&shared.answering, payload) else {
-            shared.refused(sequence, Nack::Undecodable);
-            shared.taken(bytes);
+        let Some(message) = decode::<W, M>(payload) else {
+            self.shared.refused(sequence, Nack::Undecodable);
+            self.taken(bytes);
             return Ok(None);
         };
         // A receipt goes into the mailbox with its message or not at all, so that message is not tried first.
         let message = if arrived.was_forwarding || arrived.has_receipt {
             message
         } else {
-            match shared.try_tell(message, arrived.context.as_ref(), sequence, bytes) {
+            match self
+                .shared
+                .try_tell(message, arrived.context.as_ref(), sequence)
+            {
                 Some(message) => message,
-                None => return Ok(None),
+                None => {
+                    self.taken(bytes);
+                    return Ok(None);
+                }
             }
         };
         Ok(self.line_up(Waiting {
@@ -221,12 +251,13 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
     ) -> Result<Option<Forwarding>, Overrun> {
         let bytes = payload.len();
         if bytes < LONG_BYTES {
-            return self.deliver(&payload, context);
+            let payload = Bytes::from(payload);
+            return decoding(payload.clone(), || self.deliver(&payload, context));
         }
         let arrived = self.arrive(bytes, context)?;
         Ok(arrived.and_then(|arrived| {
             self.line_up(Waiting {
-                message: Message::Encoded(payload, decode::<W, M>),
+                message: Message::Encoded(payload.into(), decode::<W, M>),
                 context: arrived.context,
                 sequence: arrived.sequence,
                 bytes,
@@ -237,7 +268,7 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
     fn close(self: Box<Self>) {
         let mut state = self.shared.state.locked();
         state.closed = true;
-        let is_empty = !state.forwarding;
+        let is_empty = !self.shared.is_forwarding.load(Ordering::Relaxed);
         drop(state);
         if is_empty {
             self.shared.say_closed();
@@ -247,22 +278,16 @@ impl<W: RemoteMessage, M: From<W> + Send + 'static> Inbound for Channel<W, M> {
 
 impl<M: Send + 'static> Shared<M> {
     /// Gives the mailbox a message, if it takes or refuses it at once.
-    fn try_tell(
-        &self,
-        message: M,
-        context: Option<&MessageContext>,
-        sequence: u64,
-        bytes: usize,
-    ) -> Option<M> {
+    fn try_tell(&self, message: M, context: Option<&MessageContext>, sequence: u64) -> Option<M> {
         let told = match context {
             None => self.target.try_tell(message),
             Some(context) => self.target.try_tell_with(message, context.clone()),
         };
         match told {
-            Ok(()) => self.taken(bytes),
+            Ok(()) => {}
             // Whether its policy is to wait is found out by waiting.
             Err(TellError::Full(message)) => return Some(message),
-            Err(error) => self.not_told(error, sequence, bytes),
+            Err(error) => self.not_told(error, sequence),
         }
         None
     }
@@ -273,7 +298,10 @@ impl<M: Send + 'static> Shared<M> {
             let (next, closed) = {
                 let mut state = self.state.locked();
                 let next = state.backlog.pop_front();
-                state.forwarding = next.is_some();
+                if next.is_none() {
+                    // Everything is in the mailbox, for a reader that sees this.
+                    self.is_forwarding.store(false, Ordering::Release);
+                }
                 (next, state.closed)
             };
             let Some(waiting) = next else {
@@ -287,7 +315,7 @@ impl<M: Send + 'static> Shared<M> {
                 Message::Encoded(payload, decode) => {
                     let Some(message) = self.decode_elsewhere(payload, decode).await else {
                         self.refused(waiting.sequence, Nack::Undecodable);
-                        self.taken(waiting.bytes);
+                        self.forwarded(waiting.bytes);
                         continue;
                     };
                     message
@@ -301,15 +329,15 @@ impl<M: Send + 'static> Shared<M> {
                 telling: Some(telling),
                 answering: &self.answering,
             };
-            match telling.await {
-                Ok(()) => self.taken(waiting.bytes),
-                Err(error) => self.not_told(error, waiting.sequence, waiting.bytes),
+            if let Err(error) = telling.await {
+                self.not_told(error, waiting.sequence);
             }
+            self.forwarded(waiting.bytes);
         }
     }
 
     /// Decodes on a thread of the runtime that may be occupied.
-    async fn decode_elsewhere(&self, payload: Vec<u8>, decode: Decode<M>) -> Option<M> {
+    async fn decode_elsewhere(&self, payload: Bytes, decode: Decode<M>) -> Option<M> {
         /// Counts a message whose link ends while it is being decoded.
         struct BeingDecoded<'a>(Option<&'a Answering>);
         impl Drop for BeingDecoded<'_> {
@@ -321,7 +349,9 @@ impl<M: Send + 'static> Shared<M> {
         }
         let mut being_decoded = BeingDecoded(Some(&self.answering));
         let answering = self.answering.clone();
-        let decoded = tokio::task::spawn_blocking(move || decode(&answering, &payload)).await;
+        let work =
+            move || wire::receive(answering, || decoding(payload.clone(), || decode(&payload)));
+        let decoded = tokio::task::spawn_blocking(work).await;
         being_decoded.0 = None;
         decoded.ok().flatten()
     }
@@ -333,7 +363,7 @@ impl<M: Send + 'static> Shared<M> {
     }
 
     /// The mailbox did not take a message, and will not.
-    fn not_told(&self, error: TellError<M>, sequence: u64, bytes: usize) {
+    fn not_told(&self, error: TellError<M>, sequence: u64) {
         let (nack, verdict) = match &error {
             TellError::Full(_) => (Nack::Full, AskError::Refused),
             TellError::TooHeavy(_) => (Nack::TooHeavy, AskError::Refused),
@@ -342,7 +372,6 @@ impl<M: Send + 'static> Shared<M> {
         };
         drop_refused(error.into_message(), verdict);
         self.refused(sequence, nack);
-        self.taken(bytes);
     }
 
     fn refused(&self, sequence: u64, reason: Nack) {
@@ -364,24 +393,36 @@ impl<M: Send + 'static> Shared<M> {
         });
     }
 
-    /// A message has left this side's hands.
-    fn taken(&self, bytes: usize) {
-        let grant = self.state.locked().credit.take(bytes);
-        if let Some(grant) = grant {
-            self.answering.send(&Frame::Credit {
-                channel: self.number,
-                messages: grant.messages,
-                bytes: grant.bytes,
-            });
-        }
+    /// A message has left the forwarder's hands.
+    fn forwarded(&self, bytes: usize) {
+        let mut state = self.state.locked();
+        let Some(grant) = state.returns.take(bytes) else {
+            return;
+        };
+        // The reader has to know of it before the sender can.
+        let granted = state.granted.get_or_insert(Window {
+            messages: 0,
+            bytes: 0,
+        });
+        granted.messages = granted.messages.saturating_add(grant.messages);
+        granted.bytes = granted.bytes.saturating_add(grant.bytes);
+        drop(state);
+        self.grant(grant);
+    }
+
+    fn grant(&self, grant: Window) {
+        self.answering.send(&Frame::Credit {
+            channel: self.number,
+            messages: grant.messages,
+            bytes: grant.bytes,
+        });
     }
 }
 
-fn decode<W: RemoteMessage, M: From<W>>(answering: &Arc<Answering>, payload: &[u8]) -> Option<M> {
+/// Under the port through which replies in the message go back.
+fn decode<W: RemoteMessage, M: From<W>>(payload: &[u8]) -> Option<M> {
     // A `Deserialize` is foreign code, and its panic must not end the link of others.
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
-        wire::receive(answering.clone(), || W::decode(payload).map(M::from))
-    }));
+    let decoded = catch_unwind(AssertUnwindSafe(|| W::decode(payload).map(M::from)));
     match decoded {
         Ok(Ok(message)) => Some(message),
         Ok(Err(_)) | Err(_) => None,

@@ -2,12 +2,62 @@
 
 use std::{cell::Cell, fmt, io};
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::shared_bytes::{UNCOPIED_BYTES, leaving};
+
+/// A message as bytes. What of it is long and lies elsewhere stays there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    /// Before which of the `bytes` each belongs, in order.
+    pieces: Vec<(usize, Bytes)>,
+}
+
+impl Encoded {
+    pub(crate) fn len(&self) -> usize {
+        let pieces = self.pieces.iter().map(|(_, piece)| piece.len());
+        self.bytes.len() + pieces.sum::<usize>()
+    }
+
+    /// The bytes, and what has to be put in between.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<(usize, Bytes)>) {
+        (self.bytes, self.pieces)
+    }
+
+    /// All in one place.
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        if self.pieces.is_empty() {
+            return self.bytes;
+        }
+        let mut all = Vec::with_capacity(self.len());
+        let mut begin = 0;
+        for (at, piece) in &self.pieces {
+            all.extend_from_slice(&self.bytes[begin..*at]);
+            all.extend_from_slice(piece);
+            begin = *at;
+        }
+        all.extend_from_slice(&self.bytes[begin..]);
+        all
+    }
+}
+
+impl From<Vec<u8>> for Encoded {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            pieces: Vec::new(),
+        }
+    }
+}
 
 /// Where a message is encoded to. It takes no more than a message may have.
 #[derive(Debug)]
 pub struct Payload {
-    bytes: Vec<u8>,
+    encoded: Encoded,
+    /// How many more fit.
+    left: usize,
     bytes_max: usize,
     is_full: bool,
 }
@@ -15,7 +65,8 @@ pub struct Payload {
 impl Payload {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
-            bytes: spare(),
+            encoded: spare().into(),
+            left: bytes_max,
             bytes_max,
             is_full: false,
         }
@@ -27,14 +78,40 @@ impl Payload {
     ///
     /// [`CodecError::TooLarge`] when they do not fit; the message is then handed back to its sender.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
-        if self.bytes_max - self.bytes.len() < bytes.len() {
-            self.is_full = true;
-            return Err(CodecError::TooLarge {
-                bytes_max: self.bytes_max,
-            });
-        }
-        self.bytes.extend_from_slice(bytes);
+        self.make_room(bytes.len())?;
+        self.encoded.bytes.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Appends bytes that lie elsewhere. From 8 KiB on they are not copied, in a message of at most 128 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`extend`](Self::extend).
+    pub fn extend_shared(&mut self, bytes: Bytes) -> Result<(), CodecError> {
+        if bytes.len() < UNCOPIED_BYTES {
+            return self.extend(&bytes);
+        }
+        self.make_room(bytes.len())?;
+        let at = self.encoded.bytes.len();
+        self.encoded.pieces.push((at, bytes));
+        Ok(())
+    }
+
+    #[inline]
+    fn make_room(&mut self, bytes: usize) -> Result<(), CodecError> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                self.is_full = true;
+                Err(CodecError::TooLarge {
+                    bytes_max: self.bytes_max,
+                })
+            }
+        }
     }
 
     /// Appends a value in postcard's encoding.
@@ -51,13 +128,13 @@ impl Payload {
         })
     }
 
-    pub(crate) fn into_bytes(self) -> Result<Vec<u8>, CodecError> {
+    pub(crate) fn into_encoded(self) -> Result<Encoded, CodecError> {
         // Whatever its encoder made of the refusal.
         match self.is_full {
             true => Err(CodecError::TooLarge {
                 bytes_max: self.bytes_max,
             }),
-            false => Ok(self.bytes),
+            false => Ok(self.encoded),
         }
     }
 }
@@ -147,9 +224,15 @@ impl postcard::ser_flavors::Flavor for Appending<'_> {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0
-            .extend(bytes)
-            .map_err(|_| postcard::Error::SerializeBufferFull)
+        let shared = match bytes.len() < UNCOPIED_BYTES {
+            true => None,
+            false => leaving(bytes),
+        };
+        let extended = match shared {
+            Some(shared) => self.0.extend_shared(shared),
+            None => self.0.extend(bytes),
+        };
+        extended.map_err(|_| postcard::Error::SerializeBufferFull)
     }
 
     fn finalize(self) -> postcard::Result<()> {

@@ -2,8 +2,11 @@
 //!
 //! Both sides begin with [`Window::INITIAL`], so that nothing has to be asked before the first message. The receiver adds
 //! to it what its window is larger. The sender spends; the receiver gives back what the mailbox has taken, in portions of
-//! half a window. A message may be sent while at least one message *and* at least one byte of credit is left: the last
+//! a quarter of a window. A message may be sent while at least one message *and* at least one byte of credit is left: the last
 //! one may bring the bytes below zero, so that a message longer than the window is not stuck.
+//!
+//! Two give back at the receiver, the reader and the forwarder, each with an account of its own, so that they need no lock for
+//! each message. What lies in both and was not given back is less than half a window, so that a sender is never stuck for it.
 //!
 //! The receiver's count is never behind the sender's: it has granted before the sender can have heard of it. So a sender
 //! that keeps the rule is never accused, and one that breaks it is always found.
@@ -62,20 +65,13 @@ impl SendCredit {
     }
 }
 
-/// The receiver's side of the account.
+/// The receiver's side of the account: what the sender may still send, if it has heard of everything.
 #[derive(Debug)]
-pub(crate) struct ReceiveCredit {
-    window: Window,
-    /// What the sender may still send, if it has heard of everything.
-    granted: SendCredit,
-    /// What was taken by the mailbox and not given back yet.
-    returned_messages: u32,
-    returned_bytes: u64,
-}
+pub(crate) struct ReceiveCredit(SendCredit);
 
 impl ReceiveCredit {
-    /// The account, and what to grant at once.
-    pub(crate) fn new(window: Window) -> (Self, Option<Window>) {
+    /// The account, what becomes of what is taken, and what to grant at once.
+    pub(crate) fn new(window: Window) -> (Self, Returns, Option<Window>) {
         let window = Window {
             messages: window.messages.max(Window::INITIAL.messages),
             bytes: window
@@ -88,40 +84,55 @@ impl ReceiveCredit {
         };
         let mut granted = SendCredit::new();
         granted.add(extra.messages, extra.bytes);
-        let account = Self {
-            window,
-            granted,
-            returned_messages: 0,
-            returned_bytes: 0,
-        };
         let is_any = extra.messages > 0 || extra.bytes > 0;
-        (account, is_any.then_some(extra))
+        let returns = Returns {
+            portion: Window {
+                messages: window.messages / 4,
+                bytes: window.bytes / 4,
+            },
+            taken: Window {
+                messages: 0,
+                bytes: 0,
+            },
+        };
+        (Self(granted), returns, is_any.then_some(extra))
     }
 
-    /// A message came.
+    /// A message came. An overrun is none if there are grants that this has not [heard](Self::granted) of.
     pub(crate) fn receive(&mut self, bytes: usize) -> Result<(), Overrun> {
-        if !self.granted.is_left() {
+        if !self.0.is_left() {
             return Err(Overrun);
         }
-        self.granted.spend(bytes);
+        self.0.spend(bytes);
         Ok(())
     }
 
-    /// A message that came has left this side's hands. Returns what to grant now, if it is enough to be worth a frame.
+    /// More was granted.
+    pub(crate) fn granted(&mut self, grant: Window) {
+        self.0.add(grant.messages, grant.bytes);
+    }
+}
+
+/// What has left the receiver's hands, until it is enough to be worth a frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Returns {
+    portion: Window,
+    taken: Window,
+}
+
+impl Returns {
+    /// A message that came has left this side's hands. Returns what to grant now.
     pub(crate) fn take(&mut self, bytes: usize) -> Option<Window> {
-        self.returned_messages += 1;
-        self.returned_bytes += bytes as u64;
-        if self.returned_messages < self.window.messages / 2
-            && self.returned_bytes < self.window.bytes / 2
-        {
+        self.taken.messages += 1;
+        self.taken.bytes += bytes as u64;
+        if self.taken.messages < self.portion.messages && self.taken.bytes < self.portion.bytes {
             return None;
         }
-        let grant = Window {
-            messages: std::mem::take(&mut self.returned_messages),
-            bytes: std::mem::take(&mut self.returned_bytes),
+        let nothing = Window {
+            messages: 0,
+            bytes: 0,
         };
-        self.granted.add(grant.messages, grant.bytes);
-        Some(grant)
+        Some(std::mem::replace(&mut self.taken, nothing))
     }
 }
 
@@ -131,11 +142,13 @@ mod tests {
 
     use super::*;
 
-    /// Sends `sizes` through an account whose receiver takes a message whenever the sender is stuck, and returns the most
-    /// that was held by the receiver.
+    /// Sends `sizes` through an account whose receiver takes a message whenever the sender is stuck, reader and forwarder in turns, and
+    /// returns the most that was held by the receiver.
     fn check(window: Window, sizes: impl IntoIterator<Item = usize>) -> (u32, u64) {
         let mut sender = SendCredit::new();
-        let (mut receiver, extra) = ReceiveCredit::new(window);
+        let (mut receiver, returns, extra) = ReceiveCredit::new(window);
+        let mut returns = [returns.clone(), returns];
+        let mut takes = 0;
         if let Some(extra) = extra {
             sender.add(extra.messages, extra.bytes);
         }
@@ -146,7 +159,9 @@ mod tests {
                 let taken = held
                     .pop_front()
                     .expect("a stuck sender has messages at the receiver");
-                if let Some(grant) = receiver.take(taken) {
+                takes += 1;
+                if let Some(grant) = returns[takes / 3 % 2].take(taken) {
+                    receiver.granted(grant);
                     sender.add(grant.messages, grant.bytes);
                 }
             }
@@ -176,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_window_below_the_initial_one_is_the_initial_one() {
-        let (_, extra) = ReceiveCredit::new(Window {
+        let (_, _, extra) = ReceiveCredit::new(Window {
             messages: 1,
             bytes: 1,
         });
@@ -185,13 +200,13 @@ mod tests {
 
     #[test]
     fn a_sender_that_breaks_the_rule_is_found() {
-        let (mut receiver, _) = ReceiveCredit::new(Window::INITIAL);
+        let (mut receiver, ..) = ReceiveCredit::new(Window::INITIAL);
         for _ in 0..Window::INITIAL.messages {
             receiver.receive(1).unwrap();
         }
         assert_eq!(receiver.receive(1), Err(Overrun));
 
-        let (mut receiver, _) = ReceiveCredit::new(Window::INITIAL);
+        let (mut receiver, ..) = ReceiveCredit::new(Window::INITIAL);
         receiver.receive(Window::INITIAL.bytes as usize).unwrap();
         assert_eq!(receiver.receive(0), Err(Overrun));
     }

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    io::AsyncReadExt,
-    time::{Instant, sleep, timeout, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     config::LinkConfig,
@@ -105,7 +102,7 @@ async fn receive(
         let now = Instant::now();
         patience.heard(now, has_whole, decoder.has_part());
         patience.check(now)?;
-        match timeout_at(patience.ends_at(), half.read_buf(decoder.space())).await {
+        match timeout_at(patience.ends_at(), decoder.read_from(&mut half)).await {
             Ok(Ok(0)) => {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }

@@ -8,8 +8,9 @@
 //! meaning: new kinds are added at the end. Rules:
 //!
 //! * The length is compared with the limit before anything is allocated, and a buffer grows with the bytes that have
-//!   arrived, not with the length that was claimed.
-//! * A frame borrows from the buffer that it was read from. Nothing is copied to decode it.
+//!   arrived, not with the length that was claimed; but one frame that is within the limit of a link may have its 129 KiB at once.
+//! * A frame borrows from the buffer that it was read from. Nothing is copied to decode it. A big one has a buffer of its own, which
+//!   can be kept.
 //! * Whatever does not fit is a [`FrameError`]; the link that it came from is closed, because its next frame cannot be
 //!   found with certainty.
 

@@ -20,10 +20,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
     auth::{LinkKeys, Side, random},
@@ -299,7 +296,7 @@ async fn receive<'d>(
     decoder: &'d mut Decoder,
 ) -> Result<Frame<'d>, LinkError> {
     while !decoder.is_ready(HANDSHAKE_FRAME_BYTES_MAX)? {
-        if reader.read_buf(decoder.space()).await? == 0 {
+        if decoder.read_from(reader).await? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
     }

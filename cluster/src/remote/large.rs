@@ -212,7 +212,7 @@ mod tests {
             out.take_fragment(&mut batch);
             let mut decoder = Decoder::new();
             for slice in batch.slices() {
-                decoder.space().extend_from_slice(&slice);
+                decoder.feed(&slice);
             }
             let Ok(Some(Frame::Fragment { channel, payload })) = decoder.next(FRAME_BYTES_MAX)
             else {

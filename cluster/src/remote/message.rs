@@ -1,11 +1,10 @@
 //! What can be sent to other nodes: [`RemoteMessage`], and how it becomes bytes.
 
 use std::{
-    cell::Cell,
-    convert::Infallible,
+    cell::RefCell,
     num::NonZeroU64,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,14 +14,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use treewarden_runtime::{
     AskError, Criticality, MessageContext,
-    wire::{self, ReplyPort, ReplySink, ReplySource},
+    wire::{self, ReplySink},
 };
 
 use super::{
-    codec::{CodecError, Payload, from_postcard},
+    codec::{CodecError, Encoded, Payload, from_postcard},
     error::RemoteAskError,
     frame::{NoAnswer, WireContext, WireDelivery},
-    sync_ext::MutexExt,
 };
 
 /// A message that can go to an actor on another node.
@@ -75,8 +73,14 @@ pub trait RemoteMessage: Serialize + DeserializeOwned + Send + 'static {
 
 /// A message as bytes, with what is to be known when it is sent.
 pub(crate) struct Outgoing {
-    pub(crate) payload: Vec<u8>,
-    pub(crate) context: Option<Box<MessageContext>>,
+    pub(crate) payload: Encoded,
+    /// What few messages have.
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) context: Option<MessageContext>,
     pub(crate) replies: Vec<Exported>,
     /// It is to be acknowledged.
     pub(crate) delivery: Option<WireDelivery>,
@@ -135,100 +139,77 @@ impl Drop for Sink {
     }
 }
 
-/// Gives numbers to the replies of one message while it is encoded.
-#[derive(Default)]
-struct Exporter(Mutex<Exporting>);
-
-#[derive(Default)]
-struct Exporting {
-    /// `None`: nothing is being encoded.
-    numbers: Option<Arc<AtomicU64>>,
-    note: Option<Note>,
-    exported: Vec<Exported>,
+/// A number for a reply, or for whatever else is answered by its number: none of this process is used twice.
+pub(crate) fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 thread_local! {
-    /// The exporter of the last message that was sent from this thread. It is away while a message is encoded, so that a message that is sent by
-    /// the `Serialize` of another has one of its own.
-    static EXPORTER: Cell<Option<Arc<Exporter>>> = const { Cell::new(None) };
+    /// The replies of the message that is being encoded on this thread, behind those of the one whose `Serialize` sends it.
+    static EXPORTED: RefCell<Vec<Exported>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Exporter {
-    fn begin(numbers: &Arc<AtomicU64>, note: Option<Note>) -> Arc<Self> {
-        let exporter = EXPORTER.try_with(Cell::take).ok().flatten();
-        let exporter = exporter.unwrap_or_default();
-        *exporter.0.locked() = Exporting {
-            numbers: Some(numbers.clone()),
-            note,
-            exported: Vec::new(),
-        };
-        exporter
-    }
-
-    fn end(self: Arc<Self>) -> Vec<Exported> {
-        let exported = std::mem::take(&mut *self.0.locked()).exported;
-        // A thread that ends keeps none.
-        let _ = EXPORTER.try_with(|exporter| exporter.set(Some(self)));
-        exported
-    }
+fn export(sink: ReplySink) -> u64 {
+    let number = next_number();
+    let sink = Sink {
+        sink: Some(sink),
+        note: None,
+    };
+    EXPORTED.with_borrow_mut(|exported| exported.push(Exported { number, sink }));
+    number
 }
 
-impl ReplyPort for Exporter {
-    fn export(&self, sink: ReplySink) -> u64 {
-        let mut exporting = self.0.locked();
-        let Some(numbers) = &exporting.numbers else {
-            // Nothing is encoded through this port; whoever tries hears it.
-            drop(exporting);
-            sink(Err(AskError::NoReply));
-            return u64::MAX;
-        };
-        let number = numbers.fetch_add(1, Ordering::Relaxed);
-        let note = exporting.note.clone();
-        exporting.exported.push(Exported {
-            number,
-            sink: Sink {
-                sink: Some(sink),
-                note,
-            },
-        });
-        number
+/// Runs `encode`, and returns the replies that have left meanwhile.
+fn exporting<R>(encode: impl FnOnce() -> R) -> (R, Vec<Exported>) {
+    /// Takes what has left, also after a panic: then the askers hear that there will be no answer.
+    struct Since(usize);
+    impl Since {
+        fn take(&self) -> Vec<Exported> {
+            EXPORTED.with_borrow_mut(|exported| match exported.len() == self.0 {
+                true => Vec::new(),
+                false => exported.split_off(self.0),
+            })
+        }
     }
-
-    fn import(&self, _number: u64) -> ReplySource {
-        // Nothing is decoded through this port; a reply made by it would answer nobody.
-        Box::new(drop)
+    impl Drop for Since {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                drop(self.take());
+            }
+        }
     }
+    let since = Since(EXPORTED.with_borrow(Vec::len));
+    let encoded = wire::ship(export, encode);
+    let exported = since.take();
+    (encoded, exported)
 }
 
 /// Encodes `message` and keeps it, so that it can be handed back as long as it has not been sent. Once it has been, it is
 /// to be dropped with [`hand_over`].
+#[inline]
 pub(crate) fn encode<M: RemoteMessage>(
     message: M,
     context: Option<MessageContext>,
-    numbers: &Arc<AtomicU64>,
     note: Option<Note>,
     payload_bytes_max: usize,
 ) -> Result<(M, Outgoing), (M, CodecError)> {
-    let port = Exporter::begin(numbers, note);
-    let encoded = wire::ship(port.clone(), message, |message| {
-        // "Failed" in every case, so that the message is handed back.
-        Err::<Infallible, _>(to_bytes(message, payload_bytes_max))
-    });
-    let (message, encoded) = match encoded {
-        Ok(never) => match never {},
-        Err(kept) => kept,
-    };
-    let replies = port.end();
+    let (encoded, mut replies) = exporting(|| to_bytes(&message, payload_bytes_max));
     match encoded {
-        Ok(payload) => Ok((
-            message,
-            Outgoing {
-                payload,
-                context: context.map(Box::new),
-                replies,
-                delivery: None,
-            },
-        )),
+        Ok(payload) => {
+            let is_plain = context.is_none() && replies.is_empty();
+            let rare = (!is_plain).then(|| {
+                for reply in &mut replies {
+                    reply.sink.note.clone_from(&note);
+                }
+                Box::new(Rare {
+                    context,
+                    replies,
+                    delivery: None,
+                })
+            });
+            Ok((message, Outgoing { payload, rare }))
+        }
         Err(error) => {
             replies.into_iter().for_each(|reply| reply.sink.disarm());
             Err((message, error))
@@ -244,16 +225,20 @@ pub(crate) fn hand_over<M>(message: M) {
 impl Outgoing {
     /// Forgets it: the message is handed back, with its replies.
     pub(crate) fn disarm(self) {
-        self.replies
-            .into_iter()
-            .for_each(|reply| reply.sink.disarm());
+        let replies = self.rare.map_or_else(Vec::new, |rare| rare.replies);
+        replies.into_iter().for_each(|reply| reply.sink.disarm());
+    }
+
+    /// The replies that are in it.
+    pub(crate) fn replies(&self) -> &[Exported] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.replies)
     }
 }
 
-fn to_bytes<M: RemoteMessage>(message: &M, bytes_max: usize) -> Result<Vec<u8>, CodecError> {
+fn to_bytes<M: RemoteMessage>(message: &M, bytes_max: usize) -> Result<Encoded, CodecError> {
     let mut payload = Payload::new(bytes_max);
     let encoded = message.encode(&mut payload);
-    let bytes = payload.into_bytes()?;
+    let bytes = payload.into_encoded()?;
     encoded.map(|()| bytes)
 }
 
@@ -369,9 +354,8 @@ mod tests {
 
     #[test]
     fn a_message_above_the_limit_is_handed_back() {
-        let numbers = Arc::new(AtomicU64::new(0));
         let encoded = |length: usize| {
-            encode(Text("x".repeat(length)), None, &numbers, None, 100)
+            encode(Text("x".repeat(length)), None, None, 100)
                 .map(|(_, outgoing)| outgoing.payload.len())
                 .map_err(|(message, error)| (message.0.len(), error))
         };

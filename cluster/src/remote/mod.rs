@@ -8,7 +8,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `reference`, `acknowledged`, `monitor`, `message` | what users hold |
-//! | `codec` | messages as bytes |
+//! | `codec`, `shared_bytes` | messages as bytes, and bytes in them that are not copied |
 //! | `links`, `exposed`, `directory` | what a node has: links, names, and the seam to membership |
 //! | `peer`, `place`, `dial` | the dialing side of a link: channels, asks in flight, the connection |
 //! | `inbound`, `channel`, `deliveries` | the accepting side: mailboxes, backlogs, answers, what was handled already |
@@ -59,6 +59,7 @@ mod peer;
 mod pipe;
 mod place;
 mod reference;
+mod shared_bytes;
 mod sync_ext;
 
 pub use acknowledged::{DeliveryError, RemoteDelivery};
@@ -77,6 +78,7 @@ pub use links::{LinkIdentity, Links, LinksError};
 pub use message::RemoteMessage;
 pub use monitor::RemoteMonitor;
 pub use reference::{RemoteAsk, RemoteRef, RemoteTell};
+pub use shared_bytes::SharedBytes;
 
 /// Longest name under which an actor can be exposed, in bytes.
 pub const TARGET_BYTES_MAX: usize = 255;

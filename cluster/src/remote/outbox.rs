@@ -10,16 +10,14 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use super::{
-    codec,
+    codec::{self, Encoded},
     frame::{self, Frame},
     large::LargeKey,
+    shared_bytes::UNCOPIED_BYTES,
 };
 
 /// Capacity that is kept when less is needed, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;
-
-/// A payload from this length on is not copied, in bytes.
-const UNCOPIED_BYTES: usize = 8 * 1024;
 
 /// Frames, one behind the other.
 #[derive(Debug, Default)]
@@ -36,14 +34,20 @@ impl Batch {
         frame::encode(&mut self.bytes, frame);
     }
 
-    pub(crate) fn push_tell(&mut self, channel: u32, payload: Vec<u8>) {
+    pub(crate) fn push_tell(&mut self, channel: u32, payload: Encoded) {
         frame::encode_tell_head(&mut self.bytes, channel, payload.len());
-        if payload.len() < UNCOPIED_BYTES {
-            self.bytes.extend_from_slice(&payload);
-            codec::recycle(payload);
-        } else {
-            self.push_piece(payload.into());
+        let (bytes, pieces) = payload.into_parts();
+        if bytes.len() >= UNCOPIED_BYTES && pieces.is_empty() {
+            return self.push_piece(bytes.into());
         }
+        let mut begin = 0;
+        for (at, piece) in pieces {
+            self.bytes.extend_from_slice(&bytes[begin..at]);
+            self.push_piece(piece);
+            begin = at;
+        }
+        self.bytes.extend_from_slice(&bytes[begin..]);
+        codec::recycle(bytes);
     }
 
     /// The next part of a long message or answer.
@@ -109,7 +113,7 @@ impl Outbox {
     }
 
     /// A message without a context: most are.
-    pub(crate) fn push_tell(&mut self, channel: u32, payload: Vec<u8>) {
+    pub(crate) fn push_tell(&mut self, channel: u32, payload: Encoded) {
         self.batch.push_tell(channel, payload);
         self.messages += 1;
     }
@@ -135,7 +139,11 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::frame::{Decoder, FRAME_BYTES_MAX};
+    use crate::remote::{
+        codec::Payload,
+        frame::{Decoder, FRAME_BYTES_MAX},
+        shared_bytes::SharedBytes,
+    };
 
     #[test]
     fn short_frames_and_pieces_are_written_in_the_order_in_which_they_were_pushed() {
@@ -147,7 +155,7 @@ mod tests {
             .collect();
         for (channel, payload) in (200..).zip(&payloads) {
             outbox.push(&Frame::Ping);
-            outbox.push_tell(channel, payload.clone());
+            outbox.push_tell(channel, payload.clone().into());
         }
         let queued = outbox.len();
         let mut batch = Batch::default();
@@ -155,7 +163,7 @@ mod tests {
         assert_eq!((outbox.len(), batch.len()), (0, queued));
         let mut decoder = Decoder::new();
         for slice in batch.slices() {
-            decoder.space().extend_from_slice(&slice);
+            decoder.feed(&slice);
         }
         for (channel, payload) in (200..).zip(&payloads) {
             assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(Some(Frame::Ping)));
@@ -165,5 +173,38 @@ mod tests {
         assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(None));
         batch.clear();
         assert_eq!((batch.len(), batch.slices().len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_message_shares_is_written_from_where_it_lies() {
+        let [first, second] = [7, 8].map(|byte| SharedBytes::from(vec![byte; UNCOPIED_BYTES]));
+        let short = SharedBytes::from(vec![9; 10]);
+        let mut payload = Payload::new(3 * UNCOPIED_BYTES);
+        let message = (1_u8, first.clone(), short, second.clone(), "end");
+        payload.postcard(&message).unwrap();
+        let expected = postcard::to_allocvec(&message).unwrap();
+        let encoded = payload.into_encoded().unwrap();
+        assert_eq!(encoded.len(), expected.len());
+        let mut batch = Batch::default();
+        batch.push_tell(1, encoded);
+        let written: Vec<_> = batch.slices().iter().map(|slice| slice.as_ptr()).collect();
+        assert!(written.contains(&first.as_ptr()) && written.contains(&second.as_ptr()));
+        let mut decoder = Decoder::new();
+        for slice in batch.slices() {
+            decoder.feed(&slice);
+        }
+        let payload = &expected;
+        let tell = Frame::Tell {
+            channel: 1,
+            payload,
+        };
+        assert_eq!(decoder.next(FRAME_BYTES_MAX), Ok(Some(tell)));
+
+        let mut payload = Payload::new(3 * UNCOPIED_BYTES);
+        payload.postcard(&message).unwrap();
+        assert_eq!(payload.into_encoded().unwrap().into_vec(), expected);
+        let mut too_short = Payload::new(2 * UNCOPIED_BYTES);
+        assert!(too_short.postcard(&message).is_err());
+        assert!(too_short.into_encoded().is_err());
     }
 }

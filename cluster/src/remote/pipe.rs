@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    codec::Encoded,
     config::LinkConfig,
     error::LinkError,
     frame::Frame,
@@ -72,7 +73,7 @@ impl Pipe {
     }
 
     /// Queues a message without a context that is no longer than a fragment. False: the pipe has ended.
-    pub(crate) fn push_tell(&self, channel: u32, payload: Vec<u8>) -> bool {
+    pub(crate) fn push_tell(&self, channel: u32, payload: Encoded) -> bool {
         self.push_by(|outbox| outbox.push_tell(channel, payload))
     }
 
@@ -309,7 +310,7 @@ mod tests {
         let is_last = pipe.next_batch(&mut batch).await;
         let mut decoder = Decoder::new();
         for slice in batch.slices() {
-            decoder.space().extend_from_slice(&slice);
+            decoder.feed(&slice);
         }
         let mut kinds = Vec::new();
         while let Some(frame) = decoder.next(FRAME_BYTES_MAX).unwrap() {

@@ -1,6 +1,7 @@
 //! [`RemoteRef`]: a reference to an actor on another node, and the futures of its tells and asks.
 
 use std::{
+    cell::Cell,
     fmt,
     future::{Future, IntoFuture},
     hash::{Hash, Hasher},
@@ -97,13 +98,7 @@ impl<M: RemoteMessage> RemoteRef<M> {
         context: Option<MessageContext>,
     ) -> Result<(), RemoteTellError<M>> {
         let peer = &self.target.peer;
-        let encoded = encode(
-            message,
-            context,
-            peer.numbers(),
-            None,
-            peer.payload_bytes_max(),
-        );
+        let encoded = encode(message, context, None, peer.payload_bytes_max());
         let (message, outgoing) = match encoded {
             Ok(encoded) => encoded,
             Err((message, error)) => return Err(RemoteTellError::from_encode(message, error)),
@@ -139,28 +134,28 @@ impl<M: RemoteMessage> RemoteRef<M> {
 
     fn send(&self, message: M, context: Option<MessageContext>) -> RemoteTell<'_, M> {
         let peer = &self.target.peer;
-        let encoded = encode(
-            message,
-            context,
-            peer.numbers(),
-            None,
-            peer.payload_bytes_max(),
-        );
+        let encoded = encode(message, context, None, peer.payload_bytes_max());
         let stage = match encoded {
             Err((message, error)) => {
                 Stage::Ended(Err(RemoteTellError::from_encode(message, error)))
             }
-            Ok((message, outgoing)) => match self.target.send(outgoing) {
-                Ok(None) => {
-                    hand_over(message);
-                    Stage::Ended(Ok(()))
+            Ok((message, outgoing)) => {
+                let bytes = outgoing.payload.len();
+                match self.target.send(outgoing) {
+                    Ok(None) => {
+                        hand_over(message);
+                        match is_turn_over(bytes) {
+                            true => Stage::Ended(Ok(())),
+                            false => Stage::Sent,
+                        }
+                    }
+                    Ok(Some(place)) => Stage::Waiting { message, place },
+                    Err((unsent, outgoing)) => {
+                        outgoing.disarm();
+                        Stage::Ended(Err(tell_error(unsent, message)))
+                    }
                 }
-                Ok(Some(place)) => Stage::Waiting { message, place },
-                Err((unsent, outgoing)) => {
-                    outgoing.disarm();
-                    Stage::Ended(Err(tell_error(unsent, message)))
-                }
-            },
+            }
         };
         RemoteTell {
             target: &self.target,
@@ -204,6 +199,27 @@ impl<M> RemoteRef<M> {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+thread_local! {
+    /// What has been sent from this thread since one of its tasks was last asked whether its turn is over.
+    static SENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// So many small messages are as much work as whatever else takes one unit of a task's turn.
+const MESSAGES_A_UNIT: usize = 8;
+/// So many bytes weigh as much as one more message.
+const BYTES_A_MESSAGE: usize = 256;
+
+/// Whether it is time to ask the runtime whether others should have their turn. The writer of the link is one of them: it should find a good
+/// deal when it comes.
+fn is_turn_over(bytes: usize) -> bool {
+    SENT.with(|sent| {
+        let now = sent.get() + 1 + bytes / BYTES_A_MESSAGE;
+        let is_over = now >= MESSAGES_A_UNIT;
+        sent.set(if is_over { 0 } else { now });
+        is_over
+    })
 }
 
 fn tell_error<M>(unsent: Unsent, message: M) -> RemoteTellError<M> {
@@ -255,8 +271,13 @@ pub struct RemoteTell<'a, M> {
 }
 
 enum Stage<M> {
+    /// And its sender need not think of others yet.
+    Sent,
     Ended(Result<(), RemoteTellError<M>>),
-    Waiting { message: M, place: Arc<Place> },
+    Waiting {
+        message: M,
+        place: Arc<Place>,
+    },
     Taken,
 }
 
@@ -282,7 +303,7 @@ impl<M> RemoteTell<'_, M> {
                     Poll::Ready(Err(_)) | Poll::Pending => Some(message),
                 }
             }
-            Stage::Ended(Ok(())) | Stage::Taken => None,
+            Stage::Ended(Ok(())) | Stage::Sent | Stage::Taken => None,
         }
     }
 }
@@ -294,6 +315,7 @@ impl<M> Future for RemoteTell<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match std::mem::replace(&mut self.stage, Stage::Taken) {
+            Stage::Sent => Poll::Ready(Ok(())),
             Stage::Ended(result) => match coop::poll_proceed(cx) {
                 Poll::Ready(turn) => {
                     turn.made_progress();
@@ -332,6 +354,7 @@ impl<M> Drop for RemoteTell<'_, M> {
 impl<M> fmt::Debug for RemoteTell<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stage {
+            Stage::Sent => f.write_str("RemoteTell(Ok(()))"),
             Stage::Ended(result) => write!(f, "RemoteTell({result:?})"),
             Stage::Waiting { .. } => f.write_str("RemoteTell(waiting)"),
             Stage::Taken => f.write_str("RemoteTell(taken)"),
@@ -425,7 +448,6 @@ where
         let encoded = encode(
             message,
             context,
-            peer.numbers(),
             Some(note.clone()),
             peer.payload_bytes_max(),
         );
@@ -444,7 +466,11 @@ where
         };
         let in_flight = InFlight {
             peer,
-            numbers: outgoing.replies.iter().map(|reply| reply.number).collect(),
+            numbers: outgoing
+                .replies()
+                .iter()
+                .map(|reply| reply.number)
+                .collect(),
         };
         match target.send(outgoing) {
             Ok(None) => hand_over(message),

@@ -3,10 +3,19 @@
 //! Whether the certificate names the node that was wanted is looked at after the TLS handshake, before the first byte of a link, in the same
 //! way on both ends: nodes have names of their own, not host names, so the usual check of the host name has nothing to check.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, BufReader, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::{
     TlsAcceptor, TlsConnector, TlsStream,
     rustls::{
@@ -66,7 +75,7 @@ impl Transport for Tls {
             stream.set_nodelay(true)?;
             let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
             let connector = TlsConnector::from(self.credentials.client.clone());
-            let stream = connector.connect(name, stream).await?;
+            let stream = connector.connect(name, read_ahead(stream)).await?;
             connection(TlsStream::Client(stream))
         })
     }
@@ -104,7 +113,9 @@ impl Arriving for Unproven {
                 Some(port) => port.sort(self.stream).await?,
                 None => self.stream,
             };
-            connection(TlsStream::Server(self.acceptor.accept(stream).await?))
+            connection(TlsStream::Server(
+                self.acceptor.accept(read_ahead(stream)).await?,
+            ))
         })
     }
 
@@ -113,7 +124,40 @@ impl Arriving for Unproven {
     }
 }
 
-fn connection(stream: TlsStream<TcpStream>) -> io::Result<Connection> {
+/// How much is read from the socket at once, in bytes. TLS itself would read 4 KiB at a time, a quarter of a record.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+type ReadAhead = BufReader<TcpStream>;
+
+fn read_ahead(stream: TcpStream) -> ReadAhead {
+    BufReader::with_capacity(READ_AHEAD_BYTES, stream)
+}
+
+/// Reads all records that are there, and not one at a time.
+struct Records<R>(R);
+
+impl<R: AsyncRead + Unpin> AsyncRead for Records<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        loop {
+            let so_far = buf.filled().len();
+            let polled = Pin::new(&mut self.0).poll_read(cx, buf);
+            let (has_read, has_more) = (so_far > before, buf.filled().len() > so_far);
+            match polled {
+                Poll::Ready(Ok(())) if has_more && buf.remaining() > 0 => {}
+                // The end, or an error, will be there the next time as well.
+                _ if has_read => return Poll::Ready(Ok(())),
+                polled => return polled,
+            }
+        }
+    }
+}
+
+fn connection(stream: TlsStream<ReadAhead>) -> io::Result<Connection> {
     let (_, session) = stream.get_ref();
     let certificate = session
         .peer_certificates()
@@ -134,7 +178,7 @@ fn connection(stream: TlsStream<TcpStream>) -> io::Result<Connection> {
     .map_err(io::Error::other)?;
     let (reader, writer) = tokio::io::split(stream);
     Ok(Connection {
-        reader: Box::new(reader),
+        reader: Box::new(Records(reader)),
         writer: Box::new(writer),
         identity: Some(identity),
         binding,

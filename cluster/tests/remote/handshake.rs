@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use treewarden_cluster::remote::{
     Lane, LinkConfig, LinkCount, Location, PROTOCOL, Refusal,
     frame::{self, Decoder, Frame, HANDSHAKE_FRAME_BYTES_MAX, Hello},
@@ -90,7 +87,7 @@ impl Stranger {
                     Some(_) => return None,
                     None => {}
                 }
-                if self.0.read_buf(self.1.space()).await.unwrap() == 0 {
+                if self.1.read_from(&mut self.0).await.unwrap() == 0 {
                     return None;
                 }
             }

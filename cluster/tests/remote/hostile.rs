@@ -8,13 +8,14 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::broadcast,
+    sync::{broadcast, oneshot},
 };
 use treewarden_cli::certs::Authority;
 use treewarden_cluster::remote::{
     LinkConfig, LinkCount, Location, PROTOCOL, Refusal, RemoteRef,
     frame::{self, FRAME_BYTES_MAX, Frame, HANDSHAKE_FRAME_BYTES_MAX, Hello},
 };
+use treewarden_runtime::AskError;
 
 use crate::{
     handshake::{Stranger, hello},
@@ -28,10 +29,11 @@ fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A wire to a node that remembers what the dialer says, and on which somebody else can say something as well.
+/// A wire to a node that remembers what the dialer says, and on which somebody else can say something as well, in both directions.
 struct Tap {
     said: Arc<Mutex<Vec<u8>>>,
     others: broadcast::Sender<Vec<u8>>,
+    to_dialer: broadcast::Sender<Vec<u8>>,
 }
 
 impl Tap {
@@ -43,16 +45,31 @@ impl Tap {
         let tap = Self {
             said: Arc::default(),
             others: broadcast::Sender::new(16),
+            to_dialer: broadcast::Sender::new(16),
         };
         let (said, others) = (tap.said.clone(), tap.others.clone());
+        let to_dialer = tap.to_dialer.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = TcpStream::connect(behind).await.unwrap();
                 let (mut near_reader, mut near_writer) = near.into_split();
                 let (mut far_reader, mut far_writer) = far.into_split();
                 let (said, mut others) = (said.clone(), others.subscribe());
+                let mut to_dialer = to_dialer.subscribe();
                 tokio::spawn(async move {
-                    let _ = tokio::io::copy(&mut far_reader, &mut near_writer).await;
+                    let mut bytes = vec![0; 64 * 1024];
+                    loop {
+                        let next = tokio::select! {
+                            read = far_reader.read(&mut bytes) => match read {
+                                Ok(read) if read > 0 => bytes[..read].to_vec(),
+                                _ => return,
+                            },
+                            Ok(other) = to_dialer.recv() => other,
+                        };
+                        if near_writer.write_all(&next).await.is_err() {
+                            return;
+                        }
+                    }
                 });
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 64 * 1024];
@@ -440,6 +457,97 @@ async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_
     until(|| a.count(LinkCount::LinksLost) == 1).await;
     assert_eq!(b.count(LinkCount::RulesBroken), 0);
     assert!(works_again(&r).await.is_empty(), "nothing was handled");
+}
+
+#[tokio::test]
+async fn a_member_that_trickles_an_answer_is_hung_up_on_when_its_time_is_over_and_is_counted() {
+    let world = World::default();
+    let short = Spec {
+        config: LinkConfig {
+            frame_timeout: Duration::from_millis(300),
+            // No byte comes so late.
+            silence_max: Duration::from_secs(600),
+            ..Spec::default().config
+        },
+        ..Spec::default()
+    };
+    let a = Node::start_with(&world, id("a", 1), short).await;
+    let b = Node::start(&world, "b").await;
+    b.expose("r", Recorder::default());
+    let tap = Tap::on(&b).await;
+    let r = a.remote(&b, "r");
+    works_again(&r).await;
+    let frame = bytes_of(&Frame::Reply {
+        number: u64::MAX,
+        payload: &[0; FRAME_BYTES_MAX / 2],
+    });
+    let trickle = async {
+        for byte in frame {
+            // Nobody listens once the link is closed.
+            let _ = tap.to_dialer.send(vec![byte]);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        // It is on its way before the first byte of that frame.
+        held = r.ask(Msg::Hold) => {
+            assert_eq!(held, Err(AskError::Disconnected.into()), "who waits on that link is told");
+        }
+        () = trickle => panic!("the frame is whole"),
+    }
+    until(|| a.count(LinkCount::FramesTooSlow) == 1).await;
+    until(|| a.count(LinkCount::LinksLost) == 1).await;
+    until(|| b.count(LinkCount::LinksLost) == 1).await;
+    assert_eq!(a.count(LinkCount::RulesBroken), 0);
+    assert_eq!(a.count(LinkCount::RepliesLate), 0, "no answer was taken");
+    works_again(&r).await;
+    assert_eq!(a.count(LinkCount::LinksDialed), 2);
+}
+
+#[tokio::test]
+async fn a_listener_that_trickles_its_half_of_the_handshake_is_given_up_in_time_and_counted() {
+    let world = World::default();
+    let impatient = Spec {
+        config: LinkConfig {
+            connect_timeout: Duration::from_millis(400),
+            // Nobody dials again while this looks.
+            backoff_min: Duration::from_secs(600),
+            backoff_max: Duration::from_secs(600),
+            ..Spec::default().config
+        },
+        ..Spec::default()
+    };
+    let a = Node::start_with(&world, id("a", 1), impatient).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let b = id("b", 1);
+    world.place(&b, Location::At(listener.local_addr().unwrap()));
+    let (dialer_hung_up, hung_up) = oneshot::channel();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        tokio::spawn(async move {
+            let mut all = Vec::new();
+            // A reset is an end as well.
+            let _ = reader.read_to_end(&mut all).await;
+            let _ = dialer_hung_up.send(());
+        });
+        // A frame of the handshake that never ends.
+        let begun = [&1000_u32.to_le_bytes()[..], &[1, 1]].concat();
+        for byte in begun.into_iter().chain(std::iter::repeat(0)) {
+            if writer.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let r: RemoteRef<Msg> = a.links.remote(&b, "r");
+    let asked = soon(r.ask(Msg::Noted)).await;
+    assert_eq!(asked, Err(AskError::Disconnected.into()));
+    soon(hung_up).await.unwrap();
+    assert_eq!(a.links.counters().refused(Refusal::TooSlow), 1);
+    assert_eq!(a.count(LinkCount::DialsFailed), 1);
+    assert_eq!(a.count(LinkCount::LinksDialed), 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod hostile;
 mod large;
 mod loss;
 mod monitoring;
+mod shared;
 mod support;
 mod tls;
 mod versions;

@@ -1,6 +1,10 @@
 //! What a stranger can put on the wire: every frame cut, stretched and damaged.
 
-use super::{decoder::GROWTH_BYTES, encoding::decode, *};
+use super::{
+    decoder::{BIG_BYTES, GROWTH_BYTES},
+    encoding::decode,
+    *,
+};
 
 const BYTES_MAX: usize = 4096;
 
@@ -126,7 +130,7 @@ fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {
 
 fn decoder_with(bytes: &[u8]) -> Decoder {
     let mut decoder = Decoder::new();
-    decoder.space().extend_from_slice(bytes);
+    decoder.feed(bytes);
     decoder
 }
 
@@ -163,7 +167,7 @@ fn frames_are_found_however_the_stream_is_cut() {
         let mut decoder = Decoder::new();
         let mut found = 0;
         for bytes in stream.chunks(piece) {
-            decoder.space().extend_from_slice(bytes);
+            decoder.feed(bytes);
             while let Some(frame) = decoder.next(BYTES_MAX).unwrap() {
                 assert_eq!(frame, frames[found]);
                 found += 1;
@@ -171,6 +175,107 @@ fn frames_are_found_however_the_stream_is_cut() {
         }
         assert_eq!(found, frames.len(), "in pieces of {piece}");
     }
+}
+
+/// Small frames, long ones, and the longest, in an order that has each behind each.
+fn of_all_lengths() -> Vec<Vec<u8>> {
+    let lengths = [
+        BIG_BYTES,
+        5,
+        5,
+        FRAME_BYTES_MAX - 20,
+        FRAME_BYTES_MAX - 20,
+        BIG_BYTES / 2,
+        3 * BIG_BYTES,
+        0,
+    ];
+    let payload = |(n, length)| vec![n; length];
+    (0..).zip(lengths).map(payload).collect()
+}
+
+fn stream_of(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let frame = |payload| {
+        bytes_of(&Frame::Tell {
+            channel: 1,
+            payload,
+        })
+    };
+    payloads.iter().flat_map(|payload| frame(payload)).collect()
+}
+
+#[test]
+fn long_frames_have_memory_of_their_own_however_the_stream_is_cut_and_it_is_used_again() {
+    let payloads = of_all_lengths();
+    let stream = stream_of(&payloads);
+    for piece in [1, 1000, 2 * BIG_BYTES + 1, 7 * BIG_BYTES, stream.len()] {
+        let mut decoder = Decoder::new();
+        let (mut found, mut kept) = (0, Vec::new());
+        for bytes in stream.chunks(piece) {
+            decoder.feed(bytes);
+            while let Some((frame, memory)) = decoder.next_with_memory(FRAME_BYTES_MAX).unwrap() {
+                let payload = &payloads[found][..];
+                assert_eq!(
+                    frame,
+                    Frame::Tell {
+                        channel: 1,
+                        payload
+                    }
+                );
+                if let Some(memory) = memory {
+                    assert!(memory.len() >= BIG_BYTES && memory.ends_with(payload));
+                    // One of two is kept, and is what it was when others have come.
+                    if found % 2 == 0 {
+                        kept.push((found, memory.clone()));
+                    }
+                }
+                found += 1;
+            }
+        }
+        assert_eq!(found, payloads.len(), "in pieces of {piece}");
+        if piece < BIG_BYTES {
+            assert_eq!(kept.len(), 3, "of the long ones");
+        }
+        assert!(
+            kept.iter()
+                .all(|(n, memory)| memory.ends_with(&payloads[*n]))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_is_not_read_past_a_long_frame_and_ends_with_the_stream() {
+    let payloads = of_all_lengths();
+    let stream = stream_of(&payloads);
+    let (mut rest, mut decoder, mut found) = (&stream[..], Decoder::new(), 0);
+    loop {
+        while let Some(frame) = decoder.next(FRAME_BYTES_MAX).unwrap() {
+            let payload = &payloads[found][..];
+            assert_eq!(
+                frame,
+                Frame::Tell {
+                    channel: 1,
+                    payload
+                }
+            );
+            found += 1;
+        }
+        if decoder.read_from(&mut rest).await.unwrap() == 0 {
+            break;
+        }
+    }
+    assert_eq!(found, payloads.len());
+    assert!(!decoder.has_part());
+}
+
+#[test]
+fn a_long_frame_that_is_longer_than_is_allowed_here_is_refused() {
+    let stream = stream_of(&[vec![0; 2 * BIG_BYTES]]);
+    let mut decoder = decoder_with(&stream[..100]);
+    decoder.feed(&stream[100..]);
+    assert!(matches!(
+        decoder.next(HANDSHAKE_FRAME_BYTES_MAX),
+        Err(FrameError::TooLong { .. })
+    ));
 }
 
 #[test]
@@ -231,7 +336,8 @@ fn a_length_above_the_limit_is_refused_before_anything_is_allocated_for_it() {
     // A length within the limit that is never kept costs no more than what was sent.
     let mut decoder = decoder_with(&(1u32 << 30).to_le_bytes());
     assert_eq!(decoder.next(1 << 30), Ok(None));
-    assert!(decoder.space().capacity() <= 2 * GROWTH_BYTES);
+    decoder.feed(&[]);
+    assert!(decoder.capacity() <= 2 * GROWTH_BYTES);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use treewarden_runtime::{
     AskError,
-    wire::{ReplyPort, ReplySink, ReplySource},
+    wire::{Import, ReplySource},
 };
 
 use super::{Household, receipts::Awaited};
@@ -112,13 +112,7 @@ impl Answering {
     }
 }
 
-impl ReplyPort for Answering {
-    fn export(&self, sink: ReplySink) -> u64 {
-        // Nothing is encoded through this port; whoever tries hears it.
-        sink(Err(AskError::NoReply));
-        u64::MAX
-    }
-
+impl Import for Answering {
     fn import(&self, number: u64) -> ReplySource {
         let myself = self.myself.clone();
         let in_hand = InHand::new(self.counters.clone());

@@ -15,10 +15,10 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncReadExt,
     task::{AbortHandle, JoinSet, yield_now},
     time::{Instant, timeout_at},
 };
+use treewarden_runtime::wire;
 
 use super::{
     channel::Inbound,
@@ -32,6 +32,7 @@ use super::{
     large::LargeIn,
     patience::Patience,
     pipe::{self, Pipe, StopReceiver},
+    shared_bytes::decoding,
 };
 use crate::{membership::NodeId, transport::Reader};
 
@@ -105,6 +106,9 @@ struct InboundLink<'a> {
 /// A reader that has read so much at once lets others run, in bytes.
 const TURN_BYTES: usize = 16 * 1024;
 
+/// As does one that has handled so many frames of what it has read.
+const TURN_FRAMES: usize = 512;
+
 impl InboundLink<'_> {
     async fn read(
         &mut self,
@@ -114,12 +118,27 @@ impl InboundLink<'_> {
         let mut patience = Patience::new(self.config, Instant::now());
         // What has come behind the handshake has been read as well.
         let mut has_read = Some(0);
+        let mut has_whole = false;
         loop {
-            let mut has_whole = false;
-            while let Some(frame) = decoder.next(FRAME_BYTES_MAX)? {
-                has_whole = true;
-                self.handle(frame)?;
+            // As many as fit a mailbox of the usual size go to it directly, if its actor gets its turn in between.
+            let is_more = wire::receive(self.answering.clone(), || {
+                for _ in 0..TURN_FRAMES {
+                    let Some((frame, memory)) = decoder.next_with_memory(FRAME_BYTES_MAX)? else {
+                        return Ok(false);
+                    };
+                    has_whole = true;
+                    match memory {
+                        None => self.handle(frame)?,
+                        Some(memory) => decoding(memory.clone(), || self.handle(frame))?,
+                    }
+                }
+                Ok::<_, LinkError>(true)
+            })?;
+            if is_more {
+                yield_now().await;
+                continue;
             }
+            let has_whole = std::mem::take(&mut has_whole);
             if let Some(bytes) = has_read.take() {
                 let now = Instant::now();
                 patience.heard(now, has_whole, decoder.has_part());
@@ -136,7 +155,7 @@ impl InboundLink<'_> {
                 patience.looked_away(since.elapsed());
             }
             tokio::select! {
-                read = timeout_at(patience.ends_at(), half.read_buf(decoder.space())) => {
+                read = timeout_at(patience.ends_at(), decoder.read_from(&mut half)) => {
                     match read {
                         Ok(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
                         Ok(Ok(read)) => has_read = Some(read),

@@ -20,7 +20,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -37,7 +37,7 @@ use super::{
     frame::{Frame, Nack},
     lane::Lane,
     links::Shared,
-    message::error_from_wire,
+    message::{error_from_wire, next_number},
     monitor::MonitorInbox,
     pipe::{Pipe, StopReceiver, StopSender},
     place::Unsent,
@@ -51,8 +51,6 @@ pub(crate) use target::{Target, TargetKey};
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
     pub(crate) lane: Lane,
-    /// Numbers for replies and monitors; never used twice, over all links.
-    numbers: Arc<AtomicU64>,
     payload_bytes_max: AtomicUsize,
     config: LinkConfig,
     counters: Arc<LinkCounters>,
@@ -71,7 +69,6 @@ impl Peer {
         Arc::new(Self {
             id,
             lane,
-            numbers: Arc::new(AtomicU64::new(1)),
             payload_bytes_max: AtomicUsize::new(config.message_bytes_max),
             config: config.clone(),
             counters: counters.clone(),
@@ -108,11 +105,6 @@ impl Peer {
         });
         state.attach(slot, &target);
         target
-    }
-
-    /// The numbers to give to replies.
-    pub(crate) fn numbers(&self) -> &Arc<AtomicU64> {
-        &self.numbers
     }
 
     /// A number for a delivery, which no other of this boot has. Without links there are no deliveries, and any number will do.
@@ -172,7 +164,7 @@ impl Peer {
         if let Phase::Ended(cause) = state.phase {
             return Err(cause);
         }
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let number = next_number();
         state.pipe.push(&Frame::Monitor { number, target });
         state.monitors.insert(number, inbox.clone());
         self.want_link(&mut state);

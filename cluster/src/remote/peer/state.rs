@@ -243,7 +243,7 @@ impl State {
         if let Phase::Ended(cause) = self.phase {
             return Err(cause);
         }
-        let asks = outgoing.replies.len();
+        let asks = outgoing.replies().len();
         if asks > 0 && self.asks.len() + asks > config.asks_max {
             return Err(Unsent::TooManyAsks);
         }
@@ -257,12 +257,7 @@ impl State {
     }
 
     pub(super) fn send(&mut self, slot: Slot, outgoing: Outgoing) {
-        let Outgoing {
-            payload,
-            context,
-            replies,
-            delivery,
-        } = outgoing;
+        let Outgoing { payload, rare } = outgoing;
         let channel = self.channels.get_mut(&slot).expect(CHANNEL_LIVES);
         let number = *channel.number.get_or_insert_with(|| {
             let number = self.next_channel_number;
@@ -279,9 +274,12 @@ impl State {
             number
         });
         let bytes = payload.len();
-        let context = context.as_ref().map(|it| WireContext {
-            delivery,
-            ..context_to_wire(it, Instant::now())
+        let context = rare.as_ref().and_then(|rare| {
+            let context = rare.context.as_ref()?;
+            Some(WireContext {
+                delivery: rare.delivery,
+                ..context_to_wire(context, Instant::now())
+            })
         });
         match context {
             context if bytes > FRAGMENT_BYTES => {
@@ -292,19 +290,19 @@ impl State {
                     context,
                 };
                 self.pipe
-                    .push_large(&begin, LargeKey::Message(number), payload)
+                    .push_large(&begin, LargeKey::Message(number), payload.into_vec())
             }
             None => self.pipe.push_tell(number, payload),
             Some(context) => self.pipe.push(&Frame::TellWith {
                 channel: number,
                 context,
-                payload: &payload,
+                payload: &payload.into_vec(),
             }),
         };
         channel.credit.spend(bytes);
         let sequence = channel.sent;
         channel.sent += 1;
-        for Exported { number: ask, sink } in replies {
+        for Exported { number: ask, sink } in rare.map_or_else(Vec::new, |rare| rare.replies) {
             let in_flight = AskInFlight {
                 sink,
                 channel: number,

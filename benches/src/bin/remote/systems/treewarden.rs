@@ -13,6 +13,7 @@ use treewarden_cli::certs::{Authority, Issued};
 use treewarden_cluster::membership::{BootUid, NodeId, NodeName};
 use treewarden_cluster::remote::{
     Directory, Lane, LinkConfig, LinkIdentity, LinkKeys, Links, Location, RemoteMessage, RemoteRef,
+    SharedBytes,
 };
 use treewarden_cluster::transport::{Credentials, Identity, Tcp, Tls};
 use treewarden_runtime::{Actor, Context, Failure, Reply, System};
@@ -23,7 +24,7 @@ const CLUSTER: &str = "bench";
 
 #[derive(Serialize, Deserialize)]
 enum Msg {
-    Take(Bytes),
+    Take(SharedBytes),
     Echo(Bytes, Reply<Bytes>),
     Count(Reply<u64>),
     /// How large the server's process is.
@@ -177,7 +178,7 @@ impl Client for Connected {
     fn tell_all(&self, bytes: usize, count: u64) -> Fut<'_, ()> {
         Box::pin(async move {
             let before: u64 = self.sink.ask(Msg::Count).await.expect(FAILED);
-            let content = Bytes::from(vec![7; bytes]);
+            let content = SharedBytes::from(vec![7; bytes]);
             for _ in 0..count {
                 let message = Msg::Take(content.clone());
                 self.sink.tell(message).await.expect(FAILED);
