@@ -97,7 +97,8 @@ impl std::error::Error for AskError {}
 /// can be none: the end of the actor, a crash in the handler and a dropped reply all end it.
 ///
 /// Dropping it before the request was queued takes the request back. Dropping it later leaves the request to be handled;
-/// its reply is discarded and counted ([`ReplyDiscarded`](crate::DeadLetterReason::ReplyDiscarded)).
+/// an answer that comes all the same is discarded and counted
+/// ([`ReplyDiscarded`](crate::DeadLetterReason::ReplyDiscarded)).
 #[must_use = "nothing is asked before the future is polled"]
 pub struct Ask<'a, M: Send + 'static, T: Send + 'static, F> {
     target: &'a ActorRef<M>,
@@ -283,17 +284,17 @@ impl<M: Send + 'static, T: Send + 'static, F> Ask<'_, M, T, F> {
         let cell = &self.target.cell;
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Asking(_) => Some(()),
-            Stage::Waiting(key, mut answer) => {
+            Stage::Waiting(key, answer) => {
                 let taken_back = cell.queue.cancel_wait(&key);
                 let was_queued = taken_back.is_none();
                 scope::discarding(AskError::Expired, || drop(taken_back));
                 if was_queued {
-                    cell.discard_reply(&mut answer);
+                    cell.discard_reply(answer);
                 }
                 (!was_queued).then_some(())
             }
-            Stage::Sent(mut answer) => {
-                cell.discard_reply(&mut answer);
+            Stage::Sent(answer) => {
+                cell.discard_reply(answer);
                 None
             }
             Stage::Done => None,

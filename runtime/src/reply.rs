@@ -51,14 +51,17 @@ impl<T: Send + 'static> Reply<T> {
 
     /// Answers with an error of the runtime, for those who pass asks on to somewhere else.
     pub fn refuse(mut self, error: AskError) {
-        self.right.answer(Err(error));
+        self.right.refuse(Err(error));
     }
 
     /// Moves the right to answer out, leaving a reply whose drop does nothing.
     #[cfg(feature = "wire")]
     pub(crate) fn take(&self) -> impl FnOnce(Result<T, AskError>) + Send + 'static {
         let mut right = self.right.take();
-        move |answer| right.answer(answer)
+        move |answer| match answer {
+            Ok(_) => right.answer(answer),
+            Err(_) => right.refuse(answer),
+        }
     }
 
     /// Whether the asker has gone away, so that an answer would be dropped. Costly answers can be spared.
@@ -79,7 +82,7 @@ impl<T: Send + 'static> Drop for Reply<T> {
 /// Settles an ask whose reply was dropped, now or when the handler's fate is known.
 #[cold]
 fn abandon<T: Send + 'static>(mut right: Right<Result<T, AskError>>) {
-    scope::abandon(Box::new(move |error| right.answer(Err(error))));
+    scope::abandon(Box::new(move |error| right.refuse(Err(error))));
 }
 
 impl<T: Send + 'static> fmt::Debug for Reply<T> {
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     fn taken<T>(answer: &mut Answer<T>) -> Option<Result<T, AskError>> {
-        match answer.poll_once() {
+        match answer.poll(std::task::Waker::noop()) {
             Poll::Ready(answer) => answer,
             Poll::Pending => None,
         }

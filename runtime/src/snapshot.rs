@@ -88,7 +88,8 @@ impl NodeSnapshot {
             write!(f, ", {} shed ({critical} critical)", self.shed.total())?;
         }
         if self.restarts > 0 {
-            write!(f, ", {} restarts", self.restarts)?;
+            let s = if self.restarts == 1 { "" } else { "s" };
+            write!(f, ", {} restart{s}", self.restarts)?;
         }
         if let Some(last) = self.last_exits.last() {
             write!(f, ", last exit: {last}")?;

@@ -137,6 +137,21 @@ async fn an_ask_that_is_dropped_leaves_its_request_to_be_handled_and_counts_the_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_expires_behind_its_asker_is_one_dead_letter_and_not_two() {
+    let system = system();
+    let actor = system.spawn(Puppet::default());
+    let release = Arc::new(Notify::new());
+    actor.tell(Msg::Wait(release.clone())).await.unwrap();
+    let late = actor.ask(Msg::Total).timeout(Duration::from_millis(10));
+    assert_eq!(soon(late).await, Err(AskError::Timeout));
+    release.notify_one();
+    assert_eq!(soon(actor.ask(Msg::Total)).await, Ok(0));
+    let dead_letters = system.dead_letters();
+    assert_eq!(dead_letters.count(DeadLetterReason::Expired), 1);
+    assert_eq!(dead_letters.count(DeadLetterReason::ReplyDiscarded), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ask_to_oneself_is_refused_at_once() {
     let actor = system().spawn(Puppet::default());
     let answer = soon(actor.ask(Msg::SelfAsk)).await.unwrap();

@@ -243,6 +243,17 @@ async fn when_nobody_is_eligible_the_message_is_handed_back() {
     assert_eq!(who(&pool.router).await, Ok(2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_just_spawned_is_used_and_its_messages_wait_with_it() {
+    let router = Router::new(Routing::RoundRobin);
+    router.add(system().spawn(Worker {
+        number: 7,
+        takes: Duration::ZERO,
+        handled: Arc::default(),
+    }));
+    assert_eq!(who(&router).await, Ok(7));
+}
+
 async fn assert_nobody(router: &Router<Msg>) {
     let expected = |result| matches!(result, Err(RouteError::NobodyEligible(Msg::Count)));
     assert!(expected(router.tell(Msg::Count).await));

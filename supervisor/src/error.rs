@@ -82,11 +82,7 @@ pub struct GaveUp {
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limit = match self.limit {
-            Limit::Intensity => "more restarts than the intensity allows",
-            Limit::Consecutive => "more failures in a row than the backoff allows",
-            Limit::Time => "failures for longer than the backoff allows",
-        };
+        let limit = crate::report::describe(self.limit);
         write!(
             f,
             "{limit}; the last to fail was {} ({})",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
+use crate::error::CallError;
 use crate::report::ShutdownReport;
 use crate::tree::Tree;
 
@@ -89,7 +90,8 @@ impl ShutdownPlan {
     }
 
     /// A child of the tree, by the ids that lead to it, to be stopped in the present phase, as its specification says. The order to stop has
-    /// been given when the phase is over, even if the child has not ended by then; the shutdown of the tree waits for it.
+    /// been given when the phase is over, even if the child has not ended by then; the shutdown of the tree waits for it. One that does not
+    /// run is stopped already. One that the tree does not know is [reported](PhaseReport::not_found).
     pub fn child(self, path: impl Into<Arc<str>>) -> Self {
         self.step(path.into(), Step::Child)
     }
@@ -130,22 +132,30 @@ impl Phase {
             .steps
             .into_iter()
             .map(|(name, step)| async move {
-                match step {
-                    Step::Action(action) => action.await,
+                let found = match step {
+                    Step::Action(action) => {
+                        action.await;
+                        true
+                    }
                     Step::Child => stop_child(tree, &name).await,
-                }
-                name
+                };
+                (name, found)
             })
             .collect();
-        while let Ok(Some(name)) = timeout_at(deadline, steps.next()).await {
+        let mut not_found = Vec::new();
+        while let Ok(Some((name, found))) = timeout_at(deadline, steps.next()).await {
             if let Some(position) = unfinished.iter().position(|other| *other == name) {
                 unfinished.remove(position);
+            }
+            if !found {
+                not_found.push(name);
             }
         }
         let report = PhaseReport {
             name: self.name,
             took: began.elapsed(),
             unfinished,
+            not_found,
         };
         if !report.unfinished.is_empty() {
             tracing::warn!(phase = %report.name, unfinished = ?report.unfinished, "a phase of the shutdown took too long, and was given up");
@@ -154,17 +164,25 @@ impl Phase {
     }
 }
 
-/// A child that is not there, or whose supervisor has ended, is stopped already.
-async fn stop_child(tree: &Tree, path: &str) {
+/// Stops a child. `false`: the tree knows no such child, so that nothing was stopped that the plan wanted to be.
+async fn stop_child(tree: &Tree, path: &str) -> bool {
     let stopped = match path.rsplit_once('/') {
         None => tree.terminate_child(path).await,
         Some((parent, id)) => match tree.supervisor(parent) {
             Ok(parent) => parent.terminate_child(id).await,
-            Err(_) => return,
+            Err(error) => {
+                tracing::warn!(path, %error, "the shutdown plan names a child that is not there");
+                return false;
+            }
         },
     };
-    if let Err(error) = stopped {
-        tracing::debug!(path, %error, "there was nothing to stop");
+    match stopped {
+        // The supervisor ends, and its children with it.
+        Ok(()) | Err(CallError::ShuttingDown) => true,
+        Err(error) => {
+            tracing::warn!(path, %error, "the shutdown plan names a child that is not there");
+            false
+        }
     }
 }
 
@@ -199,13 +217,18 @@ pub struct PhaseReport {
     pub took: Duration,
     /// What was not done at its deadline, in the order of the plan.
     pub unfinished: Vec<Arc<str>>,
+    /// The children that the tree does not know: the plan or the tree has changed, or there is a typo. A temporary child that has ended is
+    /// not known either.
+    pub not_found: Vec<Arc<str>>,
 }
 
 impl PlanReport {
-    /// Whether everything was done in time.
+    /// Whether everything was found, and done in time.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.tree.is_clean() && self.phases.iter().all(|phase| phase.unfinished.is_empty())
+        let is_clean =
+            |phase: &PhaseReport| phase.unfinished.is_empty() && phase.not_found.is_empty();
+        self.tree.is_clean() && self.phases.iter().all(is_clean)
     }
 }
 
@@ -215,6 +238,9 @@ impl fmt::Display for PlanReport {
             write!(f, "{}: {:?}", phase.name, phase.took)?;
             if !phase.unfinished.is_empty() {
                 write!(f, "; not done: {}", phase.unfinished.join(", "))?;
+            }
+            if !phase.not_found.is_empty() {
+                write!(f, "; not found: {}", phase.not_found.join(", "))?;
             }
             writeln!(f)?;
         }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use treewarden_runtime::{ExitReason, Suspect};
 
-use crate::machine::{Mark, Report};
+use crate::machine::{Limit, Mark, Report};
 use crate::sync::MutexExt;
 
 /// How many events a subscriber can be behind before it misses some.
@@ -32,16 +32,26 @@ impl fmt::Display for TreeEvent {
             Report::Started { generation, .. } => write!(f, "started, incarnation {generation}"),
             Report::Ignored { .. } => f.write_str("declined to start"),
             Report::StartFailed { reason, .. } => write!(f, "failed to start: {reason}"),
-            Report::Exited { reason, .. } => write!(f, "exited: {reason}"),
+            Report::Exited { reason, .. } => {
+                write!(f, "exited: {reason}")?;
+                if let ExitReason::Failed(failure) = reason {
+                    write!(f, " (at {})", failure.location())?;
+                }
+                match &self.suspect {
+                    Some(suspect) => write!(f, "; it was handling {}", suspect.label),
+                    None => Ok(()),
+                }
+            }
             Report::Restarting { after, .. } if after.is_zero() => f.write_str("restarts"),
             Report::Restarting {
                 after,
                 failures_in_a_row,
                 ..
             } => {
+                let s = plural(*failures_in_a_row);
                 write!(
                     f,
-                    "restarts after {after:?}, {failures_in_a_row} failures in a row"
+                    "restarts after {after:?}, {failures_in_a_row} failure{s} in a row"
                 )
             }
             Report::Stopped { .. } => f.write_str("stopped"),
@@ -62,16 +72,20 @@ impl fmt::Display for TreeEvent {
             }
             Report::Overran { overrun, .. } => write!(f, "{overrun}"),
             Report::Escalated { limit, reason, .. } => {
+                let limit = describe(*limit);
                 write!(
                     f,
-                    "failed too often ({limit:?}), last: {reason}; its supervisor gives up"
-                )
+                    "was restarted too often: {limit}; its supervisor gives up; last: {reason}"
+                )?;
+                match reason.is_orderly() {
+                    // The usual mistake.
+                    true => f.write_str("; a permanent child is restarted also when it is done, see Restart::Transient"),
+                    false => Ok(()),
+                }
             }
             Report::AutoShutdown { .. } => {
                 f.write_str("was significant and ended; its supervisor ends with it")
             }
-            #[allow(unreachable_patterns)]
-            other => write!(f, "{other:?}"),
         }
     }
 }
@@ -113,7 +127,7 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ended ({}) within {:?}", self.reason, self.took)?;
+        write!(f, "ended ({}) after {:?}", self.reason, self.took)?;
         for stall in &self.stalled {
             write!(f, "\n{} did not stop within {:?}", stall.path, stall.waited)?;
             if let Some(handling) = stall.handling {
@@ -266,21 +280,42 @@ impl TreeLog {
     }
 }
 
-/// One line for each event; its level says whether anybody needs to look.
+/// What a limit says when it is exceeded.
+pub(crate) fn describe(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Intensity => "more restarts than the intensity allows",
+        Limit::Consecutive => "more failures in a row than the backoff allows",
+        Limit::Time => "failures for longer than the backoff allows",
+    }
+}
+
+fn plural(count: u32) -> &'static str {
+    match count {
+        1 => "",
+        _ => "s",
+    }
+}
+
+/// One line for each event, with the path as a field; its level says whether anybody needs to look.
 fn log(event: &TreeEvent) {
+    let path = &*event.path;
     match &event.report {
+        // Whoever has read of a crash at this level reads that it is over as well.
+        Report::Started { generation, .. } if *generation > 1 => tracing::info!(path, "{event}"),
         Report::Started { .. } | Report::Ignored { .. } | Report::Stopped { .. } => {
-            tracing::debug!("{event}")
+            tracing::debug!(path, "{event}")
         }
-        Report::Restarting { .. } | Report::AutoShutdown { .. } => tracing::info!("{event}"),
-        Report::Exited { reason, .. } if reason.is_orderly() => tracing::info!("{event}"),
-        Report::Exited { .. }
-        | Report::StartFailed { .. }
-        | Report::StoppedBadly { .. }
-        | Report::Stalled { .. } => tracing::warn!("{event}"),
+        Report::Restarting { .. } | Report::AutoShutdown { .. } => tracing::info!(path, "{event}"),
+        Report::Exited { reason, .. } if reason.is_orderly() => tracing::info!(path, "{event}"),
+        Report::Exited { reason, .. } => {
+            tracing::warn!(path, reason = reason.kind(), "{event}")
+        }
+        Report::StartFailed { .. } | Report::StoppedBadly { .. } | Report::Stalled { .. } => {
+            tracing::warn!(path, "{event}")
+        }
         // The watchdog has written it: it does so even if this supervisor is stuck as well.
         Report::Overran { .. } => {}
-        _ => tracing::error!("{event}"),
+        Report::Hung { .. } | Report::Escalated { .. } => tracing::error!(path, "{event}"),
     }
 }
 

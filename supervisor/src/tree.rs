@@ -59,8 +59,8 @@ impl Tree {
         &self.node.system
     }
 
-    /// The address of an actor below, by the ids that lead to it: `counter`, or `pipeline/parser`. The reference
-    /// outlives restarts, also those of the supervisors above it.
+    /// The address of an actor below, by the ids that lead to it: `counter`, or `pipeline/parser`; or by its whole path, as it
+    /// stands in logs and snapshots. The reference outlives restarts, also those of the supervisors above it.
     ///
     /// # Errors
     ///
@@ -68,12 +68,20 @@ impl Tree {
     pub fn actor<M: Send + 'static>(&self, path: &str) -> Result<ActorRef<M>, LookupError> {
         let found = self
             .node
-            .find_below(path)
+            .find_below(self.below(path))
             .ok_or_else(|| LookupError::NotFound { name: path.into() })?;
         found.into_actor(path)
     }
 
-    /// A supervisor below, by the ids that lead to it.
+    /// A whole path without what leads here.
+    fn below<'p>(&self, path: &'p str) -> &'p str {
+        let below = path.strip_prefix(&*self.node.path);
+        below
+            .and_then(|below| below.strip_prefix('/'))
+            .unwrap_or(path)
+    }
+
+    /// A supervisor below, by the ids that lead to it, or by its whole path.
     ///
     /// # Errors
     ///
@@ -81,7 +89,7 @@ impl Tree {
     pub fn supervisor(&self, path: &str) -> Result<Tree, LookupError> {
         let found = self
             .node
-            .find_below(path)
+            .find_below(self.below(path))
             .ok_or_else(|| LookupError::NotFound { name: path.into() })?;
         found.downcast().map_err(|found| LookupError::OtherType {
             name: path.into(),

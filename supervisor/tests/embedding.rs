@@ -131,6 +131,7 @@ async fn a_plan_goes_through_its_phases_and_names_what_it_gave_up() {
         ("close resources", 0, String::new()),
     ];
     assert_eq!(phases, expected);
+    assert_eq!(*report.phases[2].not_found, [Arc::from("no such child")]);
     assert!(!report.is_clean() && report.tree.is_clean());
     assert!(
         report

@@ -58,15 +58,22 @@ async fn the_log_has_a_line_for_each_with_the_path_and_a_level_that_says_whether
     let tree = a_life().await;
     live(&tree).await;
     let lines = lines.0.lock().expect("nobody panicked").clone();
+    let (failed, place) = lines[0].split_once(" (at ").expect("where it failed");
+    assert!(place.contains("tests/common/mod.rs:"), "{place}");
+    let (_, handling) = place.split_once(')').expect("a place ends");
+    let failed = format!("{failed}{handling}");
     assert_eq!(
-        lines,
+        [&[failed], &lines[1..]].concat(),
         [
-            "WARN /app/calm exited: failed: told to",
-            "INFO /app/calm restarts after 1s, 1 failures in a row",
-            "WARN /app/sub/a exited: panicked: told to",
-            "ERROR /app/sub/a failed too often (Intensity), last: panicked: told to; its supervisor gives up",
+            "WARN /app/calm exited: failed: told to; it was handling order",
+            "INFO /app/calm restarts after 1s, 1 failure in a row",
+            "INFO /app/calm started, incarnation 2",
+            "WARN /app/sub/a exited: panicked: told to; it was handling order",
+            "ERROR /app/sub/a was restarted too often: more restarts than the intensity allows; its supervisor gives up; last: panicked: told to",
             "WARN /app/sub exited: escalated: more restarts than the intensity allows; the last to fail was /app/sub/a (panicked: told to)",
             "INFO /app/sub restarts",
+            "INFO /app/sub/a started, incarnation 2",
+            "INFO /app/sub started, incarnation 2",
             "WARN /app/slow did not stop within 1s; killed",
             "WARN /app/slow was stopped, but ended otherwise: killed",
         ]

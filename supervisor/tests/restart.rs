@@ -296,7 +296,10 @@ async fn events_tell_the_path_the_reason_and_the_suspect() {
         matches!(report, Report::Exited { .. })
     })
     .await;
-    assert_eq!(event.to_string(), "/app/a exited: panicked: told to");
+    assert_eq!(
+        event.to_string(),
+        "/app/a exited: panicked: told to; it was handling order"
+    );
     assert_eq!(
         event
             .suspect

@@ -63,7 +63,7 @@ async fn the_report_says_who_stalled_for_how_long_and_in_which_handler() {
     assert!(matches!(stall.reason, Some(ExitReason::Killed)));
     assert_eq!(
         report.to_string(),
-        "ended (shutdown) within 2s\n/app/sub/b did not stop within 2s; it was handling busy; killed"
+        "ended (shutdown) after 2s\n/app/sub/b did not stop within 2s; it was handling busy; killed"
     );
 }
 

@@ -138,6 +138,9 @@ async fn look_ups_name_what_they_found_instead() {
         tree.actor::<Order>("a/x"),
         Err(LookupError::NotFound { .. })
     ));
+    assert!(tree.supervisor("/app/sub").is_ok(), "as logs name it");
+    assert!(tree.actor::<Order>("/app/a").is_ok(), "as logs name it");
+    assert!(tree.actor::<Order>("/app").is_err());
     let error = tree.actor::<String>("a").expect_err("it takes orders");
     assert!(error.to_string().contains("common::Order"), "{error}");
     let error = tree.actor::<Order>("sub").expect_err("it is no actor");
@@ -169,7 +172,7 @@ async fn a_snapshot_shows_the_whole_tree() {
          └─ app [supervisor (rest_for_one)] running\n   \
             ├─ a [actor] running, 0 queued, 0 handled\n   \
             ├─ sub [supervisor (one_for_one)] running\n   \
-            │  └─ b [actor] running, 0 queued, 1 handled, 1 restarts, last exit: panicked: told to\n   \
+            │  └─ b [actor] running, 0 queued, 1 handled, 1 restart, last exit: panicked: told to\n   \
             └─ f [future] stopped\n"
     );
 }

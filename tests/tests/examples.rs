@@ -74,7 +74,7 @@ fn a_crash_in_the_tree_of_a_web_service_costs_no_request() {
     // The count began anew; the service did not.
     assert!(request(address, "GET /").unwrap().ends_with("visit 1\n"));
     let tree = request(address, "GET /tree").unwrap();
-    assert!(tree.contains("1 restarts"), "{tree}");
+    assert!(tree.contains("1 restart,"), "{tree}");
 }
 
 #[test]

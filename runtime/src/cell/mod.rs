@@ -35,7 +35,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
-    task::{Poll, Waker},
+    task::{Poll, Wake, Waker},
 };
 
 use rare::Rare;
@@ -45,7 +45,7 @@ pub(crate) use rare::Belonging;
 use crate::{
     ask::AskError,
     dead_letter::{DeadLetter, DeadLetterReason},
-    envelope::{Envelope, MessageContext},
+    envelope::{Criticality, Envelope, MessageContext},
     id::ActorId,
     mailbox::{Joined, Pushed, Queue, Rejected},
     monitor::Watcher,
@@ -188,6 +188,28 @@ impl Core {
     }
 }
 
+/// Counts a reply to an asker that has gone away, when it is called. It knows of the cell what it needs, and not the cell
+/// itself, in whose mailbox it may lie.
+struct UnseenReply {
+    system: System,
+    path: Arc<str>,
+    message_type: &'static str,
+}
+
+impl Wake for UnseenReply {
+    fn wake(self: Arc<Self>) {
+        let reason = DeadLetterReason::ReplyDiscarded;
+        self.system
+            .dead_letters()
+            .record(reason, Criticality::default(), || DeadLetter {
+                path: self.path.clone(),
+                message_type: self.message_type,
+                reason,
+                context: None,
+            });
+    }
+}
+
 impl<M> Cell<M> {
     /// A number that no other living cell has.
     #[inline]
@@ -234,13 +256,15 @@ impl<M> Cell<M> {
         }
     }
 
-    /// Counts an answer that came, or is still to come, and that nobody waits for any more.
-    pub(crate) fn discard_reply<T>(&self, answer: &mut Answer<T>) {
-        match answer.poll_once() {
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {
-                self.record_dead(DeadLetterReason::ReplyDiscarded, None);
-            }
-            Poll::Ready(Some(Err(_)) | None) => {}
+    /// Counts the answer that nobody waits for any more: now if it is there, else when it comes.
+    pub(crate) fn discard_reply<T>(&self, answer: Answer<T>) {
+        let note = UnseenReply {
+            system: self.core.system.clone(),
+            path: self.core.path(),
+            message_type: type_name::<M>(),
+        };
+        if let Poll::Ready(Some(Ok(_))) = answer.give_up(Arc::new(note).into()) {
+            self.record_dead(DeadLetterReason::ReplyDiscarded, None);
         }
     }
 

@@ -21,6 +21,8 @@
 //! * The asker changes the state by compare-and-swap alone, never from FILLING, which it waits out. It reads or replaces
 //!   its waker only after it has taken it back (WAKER to EMPTY). After ABANDONED it does not touch the slot again.
 //! * No foreign code (a waker, a value's destructor) runs while the state is FILLING.
+//! * An asker that [gives up](Answer::give_up) leaves a note in place of its waker before ABANDONED: whoever answers all the
+//!   same calls it. So an answer that nobody waits for is heard of, and one that never comes is not.
 //! * A right that is dropped unused fills the slot with nothing, so an asker never waits in vain.
 //!
 //! The word of a [`Right`] is null once it is used. Through a shared reference it can be taken by one of several threads
@@ -88,6 +90,13 @@ pub(crate) struct Right<V> {
     _value: PhantomData<V>,
 }
 
+/// What becomes of the note of an asker that has given up.
+#[derive(Clone, Copy)]
+enum Note {
+    Call,
+    Leave,
+}
+
 /// What a right leads to.
 enum Target<V> {
     Asker(NonNull<Slot<V>>),
@@ -118,12 +127,23 @@ impl<V> Right<V> {
         Self::of(call.cast::<Slot<V>>().map_addr(|address| address | CALL))
     }
 
-    /// Answers, if that has not been done yet.
+    /// Answers, if that has not been done yet. If the asker has given up, its note is called.
     #[inline]
     pub(crate) fn answer(&mut self, value: V) {
+        self.end(value, Note::Call);
+    }
+
+    /// [`answer`](Self::answer) with what is no answer, but the reason why there is none: the note of an asker is not called.
+    #[inline]
+    pub(crate) fn refuse(&mut self, value: V) {
+        self.end(value, Note::Leave);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, value: V, note: Note) {
         match self.take_target() {
             // SAFETY: the target came out of this right.
-            Some(Target::Asker(slot)) => unsafe { fill(slot, Some(value)) },
+            Some(Target::Asker(slot)) => unsafe { fill(slot, Some(value), note) },
             Some(Target::Call(call)) => call(value),
             None => {}
         }
@@ -204,7 +224,7 @@ impl<V> Drop for Right<V> {
     fn drop(&mut self) {
         if let Some(Target::Asker(slot)) = self.take_target() {
             // SAFETY: the target came out of this right.
-            unsafe { fill(slot, None) }
+            unsafe { fill(slot, None, Note::Leave) }
         }
     }
 }
@@ -215,7 +235,7 @@ impl<V> Drop for Right<V> {
 ///
 /// The caller took the slot out of the one right to it.
 #[inline]
-unsafe fn fill<V>(slot: NonNull<Slot<V>>, value: Option<V>) {
+unsafe fn fill<V>(slot: NonNull<Slot<V>>, value: Option<V>, note: Note) {
     let to = slot.as_ptr();
     // SAFETY: the slot lives until it is FILLED or we free it. No reference to all of it is made, since the asker may free
     // it as soon as FILLED is stored. Before FILLED the value is ours. The waker is ours if FILLING replaced WAKER, and the
@@ -231,9 +251,20 @@ unsafe fn fill<V>(slot: NonNull<Slot<V>>, value: Option<V>) {
                     waker.wake();
                 }
             }
-            ABANDONED => drop(Box::from_raw(to)),
+            ABANDONED => drop_unseen(Box::from_raw(to), note),
             state => unreachable!("a slot is filled once; it was in state {state}"),
         }
+    }
+}
+
+/// Drops a slot whose asker has given up.
+#[cold]
+fn drop_unseen<V>(slot: Box<Slot<V>>, note: Note) {
+    // SAFETY: the slot is ours alone.
+    let left = slot.waker.with_mut(|cell| unsafe { (*cell).take() });
+    drop(slot);
+    if let (Note::Call, Some(left)) = (note, left) {
+        left.wake();
     }
 }
 
@@ -270,12 +301,30 @@ impl<V> Answer<V> {
         Poll::Ready(self.take_filled())
     }
 
-    /// What [`poll`](Self::poll) would give, for an asker that will not wait.
-    pub(crate) fn poll_once(&mut self) -> Poll<Option<V>> {
-        match self.slot().state.load(Acquire) {
-            FILLING | FILLED => Poll::Ready(self.take_filled()),
-            _ => Poll::Pending,
+    /// Waits no longer. If there is no answer yet, the note is called when one comes, but for one that only says why there is
+    /// none; else it is what [`poll`](Self::poll) would give.
+    pub(crate) fn give_up(mut self, note: Waker) -> Poll<Option<V>> {
+        let mut state = self.slot().state.load(Acquire);
+        if state == WAKER {
+            state = self.take_waker_back();
         }
+        if state == EMPTY {
+            // SAFETY: in EMPTY the waker is ours.
+            let _replaced = self
+                .slot()
+                .waker
+                .with_mut(|cell| unsafe { (*cell).replace(note) });
+            let abandoned = self
+                .slot()
+                .state
+                .compare_exchange(EMPTY, ABANDONED, Release, Relaxed);
+            if abandoned.is_ok() {
+                // It is the replier's to free.
+                std::mem::forget(self);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.take_filled())
     }
 
     /// From WAKER to EMPTY, if the replier has not come. Returns the state.

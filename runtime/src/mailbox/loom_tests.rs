@@ -545,15 +545,27 @@ fn loom_an_answer_and_its_asker_pass_each_other() {
     });
 }
 
+/// An answer is either seen by its asker, or its note is called.
 #[test]
-fn loom_an_asker_looks_once_and_goes() {
-    check_answer(|mut right, mut answer, value| {
-        let replier = thread::spawn(move || right.answer(value));
-        if let Poll::Ready(answer) = answer.poll_once() {
-            assert_eq!(answer.map(|counted| counted.value), Some(7));
+fn loom_an_asker_gives_up_while_the_answer_comes() {
+    struct Called(std::sync::atomic::AtomicBool);
+
+    impl std::task::Wake for Called {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
         }
-        drop(answer);
+    }
+
+    check_answer(|mut right, mut answer, value| {
+        let note = std::sync::Arc::new(Called(false.into()));
+        let replier = thread::spawn(move || right.answer(value));
+        let seen = answer.poll(Waker::noop()).is_ready() || {
+            let left = answer.give_up(note.clone().into());
+            left.is_ready()
+        };
         join_all([replier]);
+        let called = note.0.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(called, !seen);
     });
 }
 

@@ -37,7 +37,6 @@ impl<M: Send + 'static> Router<M> {
     /// for version in [3, 4, 4] {
     ///     replicas.add(system.spawn(Replica(version)));
     /// }
-    /// # tokio::task::yield_now().await;
     /// let versions = replicas.gather(|reply| reply).quorum(2).timeout(Duration::from_secs(1)).await?;
     /// let newest = versions.answers.into_iter().max();
     /// # assert!(newest.is_some());

@@ -55,7 +55,8 @@ pub use self::{
 /// Passes messages on to one of many workers, to all of them, or to the one that a key belongs to.
 ///
 /// Cheap to clone; clones are the same router. Workers come and go while it is used. One that is restarting, stopped, about to end
-/// or ejected gets nothing until it is back; if nobody is left the message is handed back.
+/// or ejected gets nothing until it is back; if nobody is left the message is handed back. One that waits for its first start, or is
+/// in it, is used: its messages wait with it.
 ///
 /// ```
 /// use treewarden_runtime::{Actor, Context, Failure, Reply, Router, Routing, System};
@@ -78,7 +79,6 @@ pub use self::{
 /// for _ in 0..4 {
 ///     router.add(system.spawn(Squares));
 /// }
-/// # tokio::task::yield_now().await;
 /// let square = router.ask(|reply| (7, reply)).await?;
 /// assert_eq!(square, 49);
 ///

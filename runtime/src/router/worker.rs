@@ -43,11 +43,16 @@ impl<M: Send + 'static> Worker<M> {
         }
     }
 
-    /// Running, not about to end, and not ejected.
+    /// Running or about to run for the first time, not about to end, and not ejected.
     pub(super) fn is_eligible(&self) -> bool {
-        self.reference.state() == AddressState::Running
-            && !self.reference.cell.queue.is_closed()
-            && !self.is_ejected()
+        let serves = match self.reference.state() {
+            AddressState::Running => true,
+            // Before its first start nothing has gone wrong, and its mailbox takes messages: whoever adds an actor that was just
+            // spawned can use it at once.
+            AddressState::Restarting => self.reference.cell.core.last_exit().is_none(),
+            AddressState::Stopped | AddressState::Gone => false,
+        };
+        serves && !self.reference.cell.queue.is_closed() && !self.is_ejected()
     }
 
     pub(super) fn is_ejected(&self) -> bool {

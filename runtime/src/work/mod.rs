@@ -433,7 +433,7 @@ impl<T: Send + 'static> Inner<T> {
                 None => drop(lost),
             }));
             if told.is_err() {
-                tracing::error!("what is done with lost work panicked");
+                tracing::error!("the callback for lost work panicked");
             }
         }
     }

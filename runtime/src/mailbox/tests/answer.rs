@@ -49,6 +49,39 @@ fn check(run: impl FnOnce(Right<Counted>, Asker, Counted)) {
 }
 
 #[test]
+fn an_answer_to_an_asker_that_gave_up_calls_its_note_and_a_refusal_does_not() {
+    for (waits, refuses) in [(false, false), (true, false), (false, true), (true, true)] {
+        check(|mut right, mut asker, value| {
+            if waits {
+                assert_eq!(asker.poll(), Poll::Pending);
+            }
+            let note = Arc::new(Alarm::default());
+            let left = asker.answer.give_up(note.clone().into());
+            assert!(left.is_pending());
+            match refuses {
+                true => right.refuse(value),
+                false => right.answer(value),
+            }
+            assert_eq!(note.0.load(Ordering::SeqCst), i64::from(!refuses));
+            assert_eq!(Arc::strong_count(&note), 1, "notes alive");
+            assert_eq!(asker.alarm.0.load(Ordering::SeqCst), 0);
+        });
+    }
+}
+
+#[test]
+fn who_gives_up_too_late_gets_the_answer() {
+    check(|mut right, asker, value| {
+        right.answer(value);
+        let answer = asker.answer.give_up(Waker::noop().clone());
+        assert_eq!(
+            answer.map(|answer| answer.map(|counted| counted.value)),
+            Poll::Ready(Some(7))
+        );
+    });
+}
+
+#[test]
 fn an_answer_that_is_there_is_taken_once_and_wakes_nobody() {
     check(|mut right, mut asker, value| {
         right.answer(value);

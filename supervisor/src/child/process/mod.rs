@@ -254,7 +254,10 @@ async fn run(
         }
     };
     group.end();
-    lines.finish().await;
+    if lines.finish().await {
+        // It was up, however soon after that it ended.
+        ending.started();
+    }
     let status = match status {
         Ok(status) => status,
         Err(error) => return ExitReason::Failed(error.into()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::sync::Notify;
@@ -49,11 +50,13 @@ impl Lines {
         self.was_ready.notified().await;
     }
 
-    /// Reads what is left when the process has ended.
-    pub(super) async fn finish(&mut self) {
+    /// Reads what is left when the process has ended. Whether a line among it, or one that nobody has heard of yet, says that the
+    /// process was ready.
+    pub(super) async fn finish(&mut self) -> bool {
         let all = async { while self.readers.join_next().await.is_some() {} };
         // Whoever has got hold of a pipe and left the group may keep it open.
         let _ = tokio::time::timeout(REST, all).await;
+        self.ready().now_or_never().is_some()
     }
 }
 
