@@ -75,7 +75,7 @@ impl PartitionSupervisor {
         make: impl Fn(usize) -> Child + Send + Sync + 'static,
     ) -> Self {
         Self {
-            supervisor: Supervisor::one_for_one(id),
+            supervisor: Supervisor::one_for_one(id).stop_together(),
             partitions: partitions.max(1),
             make: Arc::new(make),
         }

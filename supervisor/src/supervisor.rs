@@ -117,6 +117,13 @@ impl Supervisor {
         self
     }
 
+    /// Ends the children together when the supervisor ends, under the longest of their deadlines: they are equal, and do not need
+    /// each other.
+    pub(crate) fn stop_together(mut self) -> Self {
+        self.flags.stop_together = true;
+        self
+    }
+
     /// Adds a child, to be started after those before it.
     pub fn child(mut self, child: impl Into<Child>) -> Self {
         self.children.push(child.into());

@@ -403,3 +403,20 @@ async fn a_pool_grows_with_its_load_and_shrinks_when_it_has_been_calm() {
     assert_eq!(system.dead_letters().total(), 0);
     tree.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn workers_are_stopped_together_when_the_tree_ends() {
+    for (busy, took, is_clean) in [(3, 3, true), (3600, 5, false)] {
+        let (tree, workers) = start(&system(), &pool(&Log::default(), 4)).await;
+        for worker in workers.all() {
+            worker
+                .tell(Order::Busy(busy * SECOND))
+                .await
+                .expect("it runs");
+        }
+        settle().await;
+        let report = tree.shutdown().await;
+        assert_eq!(report.took, took * SECOND, "not four times as much");
+        assert_eq!(report.is_clean(), is_clean, "{report}");
+    }
+}

@@ -1,4 +1,4 @@
-//! How the supervisor ends: children one after the other in reverse start order, or together (dynamic), or killed.
+//! How the supervisor ends: children one after the other in reverse start order, or together (dynamic ones and equal ones), or killed.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl<H, R: Reason> Machine<H, R> {
             }
         };
         self.refuse_waiting_calls();
-        if self.flags.strategy == Strategy::Dynamic {
+        if self.flags.strategy == Strategy::Dynamic || self.flags.stop_together {
             return self.stop_together(cause, now);
         }
         let last = self.children.last();

@@ -31,6 +31,9 @@ pub struct Flags {
     pub hung_after: Option<Duration>,
     /// Whether the shutdown of the whole supervisor leaves hung children behind instead of waiting for them.
     pub abandon_hung: bool,
+    /// Whether the children end together when the supervisor ends, as those of a dynamic one do, instead of one after the other
+    /// in reverse start order. For equal children that do not need each other.
+    pub stop_together: bool,
 }
 
 impl Flags {
