@@ -302,6 +302,7 @@ impl<M: Send + 'static> Hosted for Cell<M> {
             shed: self.queue.load().given_up(),
             restarts: self.core.incarnation().saturating_sub(1),
             last_exits: self.core.last_exit().into_iter().collect(),
+            since_last_exit: None,
             children: Vec::new(),
         }
     }

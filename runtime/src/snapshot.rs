@@ -1,6 +1,6 @@
 //! A picture of the living tree, as data and as text.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{exit::ExitReason, mailbox::ByClass};
 
@@ -37,6 +37,8 @@ pub struct NodeSnapshot {
     pub restarts: u64,
     /// How its last incarnations ended, the newest last.
     pub last_exits: Vec<ExitReason>,
+    /// How long ago the newest of them was, for those who are supervised.
+    pub since_last_exit: Option<Duration>,
     /// What it supervises, in start order.
     pub children: Vec<NodeSnapshot>,
 }
@@ -92,7 +94,10 @@ impl NodeSnapshot {
             write!(f, ", {} restart{s}", self.restarts)?;
         }
         if let Some(last) = self.last_exits.last() {
-            write!(f, ", last exit: {last}")?;
+            match self.since_last_exit {
+                Some(ago) => write!(f, ", last exit {} s ago: {last}", ago.as_secs())?,
+                None => write!(f, ", last exit: {last}")?,
+            }
         }
         writeln!(f)?;
         let below = match branch {
@@ -139,6 +144,7 @@ mod tests {
             shed: ByClass::default(),
             restarts: 0,
             last_exits: Vec::new(),
+            since_last_exit: None,
             children,
         }
     }
@@ -148,6 +154,7 @@ mod tests {
         let mut b = node("/app/b", vec![node("/app/b/c", vec![])]);
         b.restarts = 2;
         b.last_exits = vec![ExitReason::Killed];
+        b.since_last_exit = Some(Duration::from_millis(7_900));
         let snapshot = Snapshot {
             system: "demo".into(),
             roots: vec![
@@ -161,7 +168,7 @@ mod tests {
             "demo (3 dead letters)\n\
              ├─ app [actor] running\n\
              │  ├─ a [actor] running\n\
-             │  └─ b [actor] running, 2 restarts, last exit: killed\n\
+             │  └─ b [actor] running, 2 restarts, last exit 7 s ago: killed\n\
              │     └─ c [actor] running\n\
              └─ x [actor] running\n"
         );

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use treewarden_runtime::host::{Life, Observer};
@@ -304,12 +305,12 @@ impl Node {
         let core = self.core.locked();
         core.machine
             .children_in_start_order()
-            .map(|(_, child)| inspect(child))
+            .map(|(_, child)| inspect(child, core.now()))
             .collect()
     }
 }
 
-fn inspect(child: &Child<Slot, ExitReason>) -> NodeSnapshot {
+fn inspect(child: &Child<Slot, ExitReason>, now: Duration) -> NodeSnapshot {
     let slot = child.handle();
     let state = match child.status() {
         Status::Stopped => "stopped",
@@ -333,6 +334,10 @@ fn inspect(child: &Child<Slot, ExitReason>) -> NodeSnapshot {
             .iter()
             .map(|failed| failed.reason.clone())
             .collect(),
+        since_last_exit: child
+            .failures()
+            .last()
+            .map(|failed| now.saturating_sub(failed.at)),
         children: Vec::new(),
     };
     slot.kind.inspect(&mut node);
@@ -355,6 +360,7 @@ impl Inspect for Node {
             shed: Default::default(),
             restarts: 0,
             last_exits: Vec::new(),
+            since_last_exit: None,
             children: self.inspect_children(),
         }
     }

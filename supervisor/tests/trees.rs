@@ -172,7 +172,7 @@ async fn a_snapshot_shows_the_whole_tree() {
          └─ app [supervisor (rest_for_one)] running\n   \
             ├─ a [actor] running, 0 queued, 0 handled\n   \
             ├─ sub [supervisor (one_for_one)] running\n   \
-            │  └─ b [actor] running, 0 queued, 1 handled, 1 restart, last exit: panicked: told to\n   \
+            │  └─ b [actor] running, 0 queued, 1 handled, 1 restart, last exit 0 s ago: panicked: told to\n   \
             └─ f [future] stopped\n"
     );
 }

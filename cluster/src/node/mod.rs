@@ -396,6 +396,7 @@ impl Inspect for Inner {
             shed: Default::default(),
             restarts: 0,
             last_exits: Vec::new(),
+            since_last_exit: None,
             children: Vec::new(),
         };
         let members = self.agent.members();
