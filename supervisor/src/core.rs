@@ -183,36 +183,23 @@ impl Core {
     }
 
     fn add(&mut self, node: &Node, child: &Child) -> Result<ChildKey, StartError> {
-        let mut slot = self
+        let refused = |error| StartError::Invalid {
+            path: node.path.clone(),
+            error,
+        };
+        // Before anything is made that would have to be undone.
+        self.machine.check(&child.spec).map_err(refused)?;
+        let slot = self
             .make(node, child)
             .map_err(|failure| StartError::Impossible {
                 path: node.path_of(&child.spec.id),
                 failure,
             })?;
         let observer = slot.observer.clone();
-        // What a refused child already has must not stay behind.
-        if let Err(error) = child.spec.check(self.machine.flags().auto_shutdown) {
-            slot.kind.retire();
-            return Err(StartError::Invalid {
-                path: node.path.clone(),
-                error,
-            });
-        }
-        if self.machine.child_by_id(&child.spec.id).is_some() {
-            slot.kind.retire();
-            let error = crate::machine::SpecError::DuplicateId {
-                id: child.spec.id.clone(),
-            };
-            return Err(StartError::Invalid {
-                path: node.path.clone(),
-                error,
-            });
-        }
-        let added = self.machine.add(child.spec.clone(), slot);
-        let key = added.map_err(|error| StartError::Invalid {
-            path: node.path.clone(),
-            error,
-        })?;
+        let key = self
+            .machine
+            .add(child.spec.clone(), slot)
+            .map_err(refused)?;
         let _ = observer.child.set(key);
         Ok(key)
     }

@@ -108,6 +108,8 @@ impl ShutdownPlan {
 
     /// Goes through the phases, and then shuts down the tree, which has the deadlines of its children.
     ///
+    /// If the tree has ended already the phases are gone through all the same, because actions may concern other things than it.
+    ///
     /// Not cancel safe: when it is dropped, what is under way is dropped and the rest is not begun.
     pub async fn run(self, tree: &Tree) -> PlanReport {
         let mut phases = Vec::new();

@@ -203,7 +203,7 @@ where
     F: Fn(Reply<T>) -> M + Send + Sync,
 {
     async fn run(self) -> Result<Gathered<T>, TooFew<T>> {
-        let workers = self.router.snapshot();
+        let workers = self.router.current_workers();
         let myself = myself(&workers);
         let mut gathered = Gathered::default();
         let question = &self.question;

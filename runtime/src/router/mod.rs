@@ -199,13 +199,13 @@ impl<M: Send + 'static> Router<M> {
             is_eligible: worker.is_eligible(),
             is_ejected: worker.is_ejected(),
         };
-        self.snapshot().iter().map(load).collect()
+        self.current_workers().iter().map(load).collect()
     }
 
     /// How many workers there are, eligible or not.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.snapshot().len()
+        self.current_workers().len()
     }
 
     /// Leaves a worker out for a time, or, with `None`, until it is [readmitted](Self::readmit). False: it is not there.
@@ -232,7 +232,7 @@ impl<M: Send + 'static> Router<M> {
     }
 
     fn with_worker(&self, worker: &ActorRef<M>, act: impl FnOnce(&Worker<M>)) -> bool {
-        let workers = self.snapshot();
+        let workers = self.current_workers();
         let found = workers.iter().find(|known| known.reference == *worker);
         found.map(|worker| act(worker)).is_some()
     }
@@ -257,7 +257,7 @@ impl<M: Send + 'static> Router<M> {
             return;
         };
         let _turn = self.inner.ejecting.locked();
-        let workers = self.snapshot();
+        let workers = self.current_workers();
         let others_out = workers
             .iter()
             .filter(|other| !std::ptr::eq(&***other, worker) && other.is_ejected())
@@ -279,7 +279,7 @@ impl<M: Send + 'static> Router<M> {
         }
     }
 
-    fn snapshot(&self) -> Workers<M> {
+    fn current_workers(&self) -> Workers<M> {
         let workers = self.inner.workers.read();
         workers.unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -76,7 +76,7 @@ impl<M: Send + 'static> Router<M> {
     }
 
     fn try_send(&self, key: Option<u64>, message: M) -> Result<(), RouteError<M>> {
-        match self.queue(key, &self.snapshot(), message) {
+        match self.queue(key, &self.current_workers(), message) {
             Tried::Queued => Ok(()),
             Tried::Full(_, message) => Err(RouteError::Full(message)),
             Tried::Failed(error) => Err(error),
@@ -85,7 +85,7 @@ impl<M: Send + 'static> Router<M> {
 
     async fn send(&self, key: Option<u64>, mut message: M) -> Result<(), RouteError<M>> {
         loop {
-            let workers = self.snapshot();
+            let workers = self.current_workers();
             let first_choice = match self.queue(key, &workers, message) {
                 Tried::Queued => return Ok(()),
                 Tried::Failed(error) => return Err(error),
@@ -182,7 +182,7 @@ impl<M: Send + 'static> Router<M> {
     where
         M: Clone,
     {
-        let workers = self.snapshot();
+        let workers = self.current_workers();
         let mut counts = Broadcast::default();
         let mut full = Vec::new();
         for worker in workers.iter() {
@@ -290,7 +290,7 @@ where
                 terms,
                 ..
             } = self;
-            let workers = router.snapshot();
+            let workers = router.current_workers();
             let myself = myself(&workers);
             match router.choose(key, &workers, myself.as_slice()) {
                 Some(index) => router.ask_worker(&workers[index], terms, question).await,

@@ -153,11 +153,26 @@ impl<H, R: Reason> Machine<H, R> {
     ///
     /// If the id is taken or the combination of settings makes no sense; nothing was added.
     pub fn add(&mut self, spec: ChildSpec, handle: H) -> Result<ChildKey, SpecError> {
-        spec.check(self.flags.auto_shutdown)?;
+        self.check(&spec)?;
         let id = spec.id.clone();
         self.children
             .push(spec, handle)
             .ok_or(SpecError::DuplicateId { id })
+    }
+
+    /// Whether [`add`](Self::add) would take this specification, for those who have to make the handle first.
+    ///
+    /// # Errors
+    ///
+    /// As those of `add`.
+    pub fn check(&self, spec: &ChildSpec) -> Result<(), SpecError> {
+        spec.check(self.flags.auto_shutdown)?;
+        match self.child_by_id(&spec.id) {
+            None => Ok(()),
+            Some(_) => Err(SpecError::DuplicateId {
+                id: spec.id.clone(),
+            }),
+        }
     }
 
     /// The settings.
