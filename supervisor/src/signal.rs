@@ -12,16 +12,26 @@ pub enum Signal {
 }
 
 /// Resolves at the next `SIGTERM` or Ctrl-C. From the first call on, and for the rest of the life of the process, these do not end it by
-/// themselves: whoever calls this has to end it.
+/// themselves: whoever calls this has to end it. A second signal ends nothing unless somebody waits for it, as here:
 ///
 /// ```no_run
 /// # async fn run(tree: treewarden_supervisor::Tree) -> std::io::Result<()> {
-/// let signal = treewarden_supervisor::terminated().await?;
-/// println!("{signal:?}: shutting down");
-/// println!("{}", tree.shutdown().await);
+/// use treewarden_supervisor::terminated;
+///
+/// let signal = terminated().await?;
+/// println!("{signal:?}: shutting down; once more, and everything is killed");
+/// tokio::select! {
+///     report = tree.shutdown() => println!("{report}"),
+///     Ok(_) = terminated() => {
+///         tree.kill();
+///         println!("ended: {}", tree.wait().await);
+///     }
+/// }
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A kill lands at the next await; code that blocks its thread is waited for even so, unless the program ends with `std::process::exit`.
 ///
 /// # Errors
 ///

@@ -139,6 +139,9 @@ impl Supervisor {
     /// Starts the supervisor as the root of a tree, on the tokio runtime of the caller, and resolves when all children
     /// have started. Its path is `/id`.
     ///
+    /// Another tree of the system may have the same id; look-ups by path ([`System::actor`], `Snapshot::find`) then search the older one
+    /// first. Choose different ids.
+    ///
     /// The tree belongs to the system: it goes on when its handle is dropped, and is shut down by
     /// [`System::shutdown`]. When the returned future is dropped before it resolves, what has been started is stopped
     /// again, in order.

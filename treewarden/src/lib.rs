@@ -14,6 +14,23 @@
 //! | `actor` (feature `macros`) | `treewarden-macros` | a macro: methods become messages |
 //! | `testkit` (feature `testkit`) | `treewarden-testkit` | for tests: probes, injected faults, schedules that follow from a seed |
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what |
+//! |---|---|
+//! | `macros` | `#[treewarden::actor]`: methods become messages, a client and the dispatch |
+//! | `cluster` | membership by gossip, references to actors on other nodes, singletons, placement |
+//! | `cluster-file` | settings of a node from a TOML file; includes `cluster` |
+//! | `signal` | `supervisor::terminated()`: resolves at `SIGTERM` or Ctrl-C |
+//! | `cancellation` | `CancellationToken` of tokio-util, in both directions |
+//! | `process` | OS processes as children (Unix) |
+//! | `ractor` | actors of the crate ractor as children |
+//! | `tower` | an ask as a tower service |
+//! | `metrics` | what [`Observed`](runtime::Observed) sees, for a recorder of the crate `metrics` |
+//! | `testkit` | probes, injected faults and seeded schedules, for tests; put it on a dev-dependency |
+//!
 //! # A supervised actor
 //!
 //! ```
@@ -109,7 +126,9 @@
 //!   put it on a [thread of its own](runtime::Placement::OwnThread).
 //! - **An application keeps its own main.** Starting a tree gives a handle; nothing is installed, no port is opened, no
 //!   runtime is started. A tree lives beside whatever else runs on the same tokio runtime.
-//! - **To see what is there**, print [`System::snapshot`](runtime::System::snapshot).
+//! - **To see what is there**, print [`System::snapshot`](runtime::System::snapshot). What happens is written to `tracing`: without a
+//!   subscriber nothing of it is seen. [`record_panic_locations`](runtime::record_panic_locations) as the first line of `main` makes reasons of
+//!   panics name file and line.
 //! - **`panic = "abort"` defeats all of this**: a panic can only be isolated where it unwinds.
 
 #![forbid(unsafe_code)]

@@ -242,7 +242,8 @@ pub struct WorkCounts {
 }
 
 impl<T: Send + 'static> WorkQueue<T> {
-    /// At most `capacity` items wait (at least 1: a 0 is read as 1), and none is given out twice.
+    /// At most `capacity` items wait (at least 1: a 0 is read as 1), besides those that were given back or crashed with, and none is
+    /// given out twice.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::builder(capacity).build()

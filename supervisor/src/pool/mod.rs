@@ -90,6 +90,9 @@ pub struct Pool {
 impl Pool {
     /// `workers` children, at least one, each made by `make` from its number. What `make` gives it as its id does not matter. They are routed to by
     /// least load, unless something else is said.
+    ///
+    /// All workers share the limit of restarts of one supervisor, which is 1 in 5 s unless [`with`](Self::with) sets another
+    /// [`intensity`](Supervisor::intensity): the second crash within that time, of whichever worker, ends them all.
     pub fn new(
         id: impl Into<Arc<str>>,
         workers: usize,
