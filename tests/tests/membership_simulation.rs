@@ -59,6 +59,18 @@ fn every_live_node_ends_with_the_true_view() {
 }
 
 #[test]
+fn histories_that_once_did_not_come_to_rest_do() {
+    // 1 032 708: all who had seen a member die yielded, and those who joined meanwhile yielded and came back by turns, for ever, because
+    // each was a newcomer to the others and so had no vote.
+    // 2 043 484: those who had gone down wrote to the rest in the version of processes that were no longer there.
+    for seed in [1_032_708, 2_043_484] {
+        if let Err(report) = Scenario::from_seed(seed).run() {
+            panic!("{report}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let fingerprint = |seed| {
         Scenario::from_seed(seed)

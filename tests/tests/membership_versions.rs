@@ -128,6 +128,25 @@ fn a_node_that_is_killed_and_comes_back_with_another_version_loses_packets_only_
 }
 
 #[test]
+fn who_went_down_finds_a_node_that_came_back_with_an_older_program() {
+    for seed in 0..10 {
+        let mut world = formed_with(Config::local(), 4, seed);
+        world.commit(Fault::Crash(0));
+        world.commit(Fault::Crash(1));
+        run_for(&mut world, SECOND * 10);
+        let downed = [2, 3].map(|node: usize| {
+            let machine = world.processes[node].alive();
+            machine.is_some_and(|machine| machine.state().is_down())
+        });
+        assert_eq!(downed, [true; 2], "seed {seed}: half without the oldest yields");
+        // It knows nobody of them, so they have to find it.
+        world.commit(Fault::Install(0, VERSION_MIN));
+        world.commit(Fault::Start(0));
+        run_until_true(&mut world, SECOND * 10);
+    }
+}
+
+#[test]
 fn a_mixed_cluster_finds_a_crash_and_heals_after_a_partition() {
     for seed in 0..10 {
         let mut world = old_ones(seed);

@@ -77,6 +77,11 @@ impl Member {
         self.claim.state()
     }
 
+    /// Whether it was known here before its state became what it is: if it is lost, whether it was lost in this process's own time.
+    pub(super) fn was_known_otherwise(&self) -> bool {
+        self.since > self.known_since
+    }
+
     pub(super) fn info(&self) -> MemberInfo {
         MemberInfo {
             id: self.id.clone(),

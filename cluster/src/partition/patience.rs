@@ -8,6 +8,10 @@ use super::{Verdict, View};
 /// How many times as long as a view has to be stable can a restless one put off the verdict.
 const RESTLESS_FACTOR: u32 = 4;
 
+/// How many times as long as others a member waits that met one of the unreachable as lost already. Those who witnessed the loss have decided by
+/// then, or have yielded and come back; and a process that was counted on the other side before it started again on this one is missed there.
+const NEWCOMER_FACTOR: u32 = 4;
+
 /// Where the hosts of all lost members say that the processes are gone, the view has to be stable for this part of the time. There is no other
 /// side then that is found out about bit by bit; what is left is time for the others to see the same, whose votes are asked for anyway.
 const REFUSED_DIVISOR: u32 = 20;
@@ -55,6 +59,9 @@ impl Patience {
         let mut stable_after = self.stable_after(view.len());
         if view.unreachable.iter().all(|lost| lost.refused) {
             stable_after /= REFUSED_DIVISOR;
+        }
+        if !view.witnessed {
+            stable_after *= NEWCOMER_FACTOR;
         }
         let until_stable = stable_after.saturating_sub(view.stable_for);
         if until_stable.is_zero() {

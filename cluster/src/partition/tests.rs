@@ -53,6 +53,7 @@ fn view(reachable: &[u64], silent: &[u64], unreachable: &[u64], stable_for: Dura
         silent: peers(silent),
         newcomers: Vec::new(),
         unreachable: unreachable.iter().map(lost).collect(),
+        witnessed: true,
         stable_for,
         lease: None,
     }
@@ -277,6 +278,25 @@ fn who_joined_after_the_first_loss_has_no_vote() {
         &StaticQuorum::new(3, STABLE_AFTER),
     ] {
         assert_eq!(policy.decide(&split), Verdict::DownMyself, "{policy:?}");
+    }
+}
+
+#[test]
+fn who_met_the_lost_as_lost_leaves_the_decision_to_others_for_four_times_as_long() {
+    for policy in [
+        &KeepMajority::new(STABLE_AFTER) as &dyn PartitionPolicy,
+        &StaticQuorum::new(2, STABLE_AFTER),
+        &KeepOldest::new(STABLE_AFTER),
+    ] {
+        let decide = |stable_for| {
+            let mut split = view(&[2, 3, 4], &[], &[1], stable_for);
+            split.witnessed = false;
+            policy.decide(&split)
+        };
+        let left = Verdict::WaitFor(STABLE_AFTER * 3);
+        assert_eq!(decide(STABLE_AFTER), left, "{policy:?}");
+        let decides = |verdict| matches!(verdict, Verdict::DownUnreachable | Verdict::DownMyself);
+        assert!(decides(decide(STABLE_AFTER * 4)), "{policy:?}");
     }
 }
 

@@ -35,10 +35,13 @@ pub struct View {
     /// found out yet.
     pub silent: Vec<Peer>,
     /// Those that joined after the first of the unreachable was lost. They have no vote: otherwise a process that was counted on one side
-    /// could crash, start again on the other side, and be counted there as well.
+    /// could crash, start again on the other side, and be counted there as well. Losses that are older than the deciding process make nobody a
+    /// newcomer.
     pub newcomers: Vec<Peer>,
     /// The others. Never empty when a policy is asked.
     pub unreachable: Vec<Unreachable>,
+    /// Whether the deciding process knew all of the unreachable before they were lost. Otherwise it is a newcomer itself, and others come first.
+    pub witnessed: bool,
     /// For how long no member has become unreachable or come back.
     pub stable_for: Duration,
     /// What was answered when the lease was last asked for, if that was after the last change.

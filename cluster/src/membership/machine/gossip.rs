@@ -27,12 +27,14 @@ pub(super) struct Extras {
 }
 
 impl Machine {
-    /// In which version to write to whoever is at `to`. A row that is down says nothing: another boot may be there.
+    /// In which version to write to whoever is at `to`. A row says so only while its member is believed to work: otherwise another boot may be
+    /// there, with an older program. Whoever is down itself learns nothing of that, so it trusts no row.
     pub(super) fn version_for(&self, to: SocketAddr, receiver: Option<Slot>) -> u8 {
         let ours = self.config.versions();
         let by_row = receiver
             .and_then(|slot| self.table.get(slot))
-            .filter(|member| !member.state().is_down() && member.record.addr == to)
+            .filter(|member| member.state().is_reachable() && member.record.addr == to)
+            .filter(|_| self.takes_part())
             .map(|member| member.record.versions);
         let by_packet = || {
             let speaker = self.speaker.filter(|(from, _)| *from == to);

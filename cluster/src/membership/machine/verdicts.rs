@@ -150,7 +150,12 @@ impl Machine {
             id: member.id.clone(),
             record: member.record.clone(),
         };
-        let first_lost_at = members(Group::Unreachable).map(|lost| lost.since).min();
+        // Whom this process met as lost already was lost before everybody's time whom it knows.
+        let witnessed = |lost: &&Member| lost.was_known_otherwise();
+        let first_lost_at = members(Group::Unreachable)
+            .filter(witnessed)
+            .map(|lost| lost.since)
+            .min();
         let mut view = View {
             reachable: vec![Peer {
                 id: self.id.clone(),
@@ -159,6 +164,7 @@ impl Machine {
             silent: Vec::new(),
             newcomers: Vec::new(),
             unreachable: Vec::new(),
+            witnessed: members(Group::Unreachable).all(|lost| witnessed(&lost)),
             stable_for: self.now.saturating_sub(self.unreachable_changed_at),
             lease: self.lease.answer,
         };
