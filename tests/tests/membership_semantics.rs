@@ -134,6 +134,34 @@ fn all_know_of_a_crash_at_about_the_same_time() {
 }
 
 #[test]
+fn a_member_that_hangs_again_and_again_is_told_of_less_and_its_death_is_found_as_soon() {
+    for seed in 0..5 {
+        let mut world = formed(40, seed);
+        // Long enough to be lost, and too short to be declared down.
+        let hang = |world: &mut World| {
+            let before = world.traffic().1;
+            world.commit(Fault::BlockIo(5));
+            run_for(world, MS * 1300);
+            world.commit(Fault::UnblockIo(5));
+            run_for(world, MS * 200);
+            world.traffic().1 - before
+        };
+        let at_first: u64 = (0..2).map(|_| hang(&mut world)).sum();
+        for _ in 0..4 {
+            hang(&mut world);
+        }
+        let later: u64 = (0..2).map(|_| hang(&mut world)).sum();
+        assert!(later < at_first, "seed {seed}: {later} of {at_first} bytes");
+        let killed_at = world.now();
+        world.commit(Fault::Crash(5));
+        run_for(&mut world, SECOND * 3);
+        let found = told(&world, killed_at, accused);
+        assert!(found.len() >= 39, "seed {seed}: {} know", found.len());
+        assert!(found[0].1 < MS * 1500, "seed {seed}: {:?}", found[0]);
+    }
+}
+
+#[test]
 fn nobody_is_accused_while_nothing_is_wrong() {
     for seed in 0..5 {
         let mut world = formed(12, seed);

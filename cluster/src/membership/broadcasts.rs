@@ -24,9 +24,19 @@ struct Rank {
     stamp: Reverse<u64>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    rank: Rank,
+    with_record: bool,
+    /// Nobody waits for it.
+    unhurried: bool,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Broadcasts {
-    entries: BTreeMap<Subject, (Rank, bool)>,
+    entries: BTreeMap<Subject, Entry>,
+    /// How many of them are unhurried.
+    unhurried: usize,
     by_rank: BTreeSet<(Rank, Subject)>,
     next_stamp: u64,
 }
@@ -48,31 +58,56 @@ impl Broadcasts {
     /// Queues news; a record that was waiting stays part of them.
     pub(super) fn add(&mut self, subject: Subject, with_record: bool) {
         let waiting = self.remove(subject);
-        self.put_as_if_sent(subject, 0, with_record || waiting);
+        self.put_as_if_sent(subject, 0, with_record || waiting, false);
     }
 
     /// Queues news of which the first `sent` transmissions count as done. A record that was waiting stays part of them, and then none does.
     pub(super) fn add_briefly(&mut self, subject: Subject, sent: u32) {
         let with_record = self.remove(subject);
-        self.put_as_if_sent(subject, if with_record { 0 } else { sent }, with_record);
+        let sent = if with_record { 0 } else { sent };
+        self.put_as_if_sent(subject, sent, with_record, false);
+    }
+
+    /// The same for news that nobody waits for, unless a record was waiting.
+    pub(super) fn add_unhurried(&mut self, subject: Subject, sent: u32) {
+        let with_record = self.remove(subject);
+        let sent = if with_record { 0 } else { sent };
+        self.put_as_if_sent(subject, sent, with_record, !with_record);
+    }
+
+    /// Whether nobody waits for any of these news.
+    pub(super) fn all_unhurried(&self) -> bool {
+        self.unhurried == self.entries.len()
     }
 
     /// Queues an addition to news that may still be waiting: those go on being sent as often as they would have been, and all of it at
     /// least as often as by [`add_briefly`](Self::add_briefly).
-    pub(super) fn add_to(&mut self, subject: Subject, sent: u32) {
-        let waiting = self.entries.get(&subject).map(|(rank, _)| rank.transmits);
+    pub(super) fn add_to(&mut self, subject: Subject, sent: u32, unhurried: bool) {
+        let waiting = self.entries.get(&subject).copied();
         let with_record = self.remove(subject);
-        let sent = waiting.map_or(sent, |already| already.min(sent));
-        self.put_as_if_sent(subject, sent, with_record);
+        let sent = waiting.map_or(sent, |entry| entry.rank.transmits.min(sent));
+        let unhurried = unhurried && waiting.is_none_or(|entry| entry.unhurried);
+        self.put_as_if_sent(subject, sent, with_record, unhurried);
     }
 
-    fn put_as_if_sent(&mut self, subject: Subject, transmits: u32, with_record: bool) {
+    fn put_as_if_sent(
+        &mut self,
+        subject: Subject,
+        transmits: u32,
+        with_record: bool,
+        unhurried: bool,
+    ) {
         let rank = Rank {
             transmits,
             stamp: Reverse(self.next_stamp),
         };
         self.next_stamp += 1;
-        self.put(subject, rank, with_record);
+        let entry = Entry {
+            rank,
+            with_record,
+            unhurried,
+        };
+        self.put(subject, entry);
     }
 
     /// Somebody else tells what waits here. Records, which are rare, are told to the end all the same: who lacks one cannot be reached.
@@ -80,28 +115,31 @@ impl Broadcasts {
         if self
             .entries
             .get(&subject)
-            .is_some_and(|(_, record)| !record)
+            .is_some_and(|entry| !entry.with_record)
         {
             self.sent(subject, transmits_allowed);
         }
     }
 
-    fn put(&mut self, subject: Subject, rank: Rank, with_record: bool) {
-        self.entries.insert(subject, (rank, with_record));
-        self.by_rank.insert((rank, subject));
+    fn put(&mut self, subject: Subject, entry: Entry) {
+        self.entries.insert(subject, entry);
+        self.unhurried += usize::from(entry.unhurried);
+        self.by_rank.insert((entry.rank, subject));
     }
 
     /// Drops an entry; true if a record was waiting in it.
     pub(super) fn remove(&mut self, subject: Subject) -> bool {
-        let Some((rank, with_record)) = self.entries.remove(&subject) else {
+        let Some(entry) = self.entries.remove(&subject) else {
             return false;
         };
-        self.by_rank.remove(&(rank, subject));
-        with_record
+        self.unhurried -= usize::from(entry.unhurried);
+        self.by_rank.remove(&(entry.rank, subject));
+        entry.with_record
     }
 
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.unhurried = 0;
         self.by_rank.clear();
     }
 
@@ -113,7 +151,9 @@ impl Broadcasts {
             .map(|(_, subject)| {
                 (
                     *subject,
-                    self.entries.get(subject).is_some_and(|entry| entry.1),
+                    self.entries
+                        .get(subject)
+                        .is_some_and(|entry| entry.with_record),
                 )
             })
             .collect()
@@ -121,16 +161,16 @@ impl Broadcasts {
 
     /// Counts a transmission, the last of `transmits_allowed` of which ends the entry.
     pub(super) fn sent(&mut self, subject: Subject, transmits_allowed: u32) {
-        let Some((rank, with_record)) = self.entries.get(&subject).copied() else {
+        let Some(entry) = self.entries.get(&subject).copied() else {
             return;
         };
         self.remove(subject);
         let rank = Rank {
-            transmits: rank.transmits + 1,
-            ..rank
+            transmits: entry.rank.transmits + 1,
+            ..entry.rank
         };
         if rank.transmits < transmits_allowed {
-            self.put(subject, rank, with_record);
+            self.put(subject, Entry { rank, ..entry });
         }
     }
 }
@@ -180,7 +220,7 @@ mod tests {
     fn an_addition_does_not_cut_short_what_it_adds_to() {
         let mut queue = Broadcasts::default();
         let left_after = |queue: &mut Broadcasts| {
-            queue.add_to(Subject::Myself, 7);
+            queue.add_to(Subject::Myself, 7, false);
             10 - queue.transmits_max()
         };
         assert_eq!(left_after(&mut queue), 3);
@@ -191,6 +231,25 @@ mod tests {
             queue.sent(Subject::Myself, 10);
         }
         assert_eq!(left_after(&mut queue), 3);
+    }
+
+    #[test]
+    fn news_that_nobody_waits_for_are_so_until_others_join_them() {
+        let mut queue = Broadcasts::default();
+        assert!(queue.all_unhurried());
+        queue.add_unhurried(Subject::Myself, 1);
+        queue.sent(Subject::Myself, 9);
+        queue.add_to(Subject::Myself, 7, true);
+        assert!(queue.all_unhurried());
+        queue.add_to(Subject::Myself, 7, false);
+        assert!(!queue.all_unhurried());
+        queue.add_unhurried(Subject::Myself, 1);
+        assert!(queue.all_unhurried());
+        queue.clear();
+        queue.add(Subject::Myself, true);
+        queue.add_unhurried(Subject::Myself, 5);
+        assert!(!queue.all_unhurried(), "a record is waited for");
+        assert_eq!(queue.transmits_max(), 0);
     }
 
     #[test]

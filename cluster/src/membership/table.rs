@@ -65,6 +65,8 @@ pub(super) struct Member {
     pub(super) answered_at: Option<Moment>,
     /// Its host says that the process is gone. Present only while it is unreachable.
     pub(super) refused: bool,
+    /// How often it was accused and came back since it was last left in peace for long.
+    pub(super) returns: u8,
     /// Since when the state is what it is.
     pub(super) since: Moment,
     /// Since when this boot is known.
@@ -228,6 +230,7 @@ impl Table {
             agreed_at: None,
             answered_at: None,
             refused: false,
+            returns: 0,
             since: now.into(),
             known_since: now.into(),
             position_in_group: self.groups[group as usize].len() as u32,

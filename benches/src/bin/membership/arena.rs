@@ -1,7 +1,7 @@
 //! The simulated network and its processes, for any system.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use treewarden_cluster::membership::Rng;
@@ -90,6 +90,8 @@ pub(crate) struct Arena {
     pub(crate) log: Vec<(Duration, usize, News)>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// The same bytes by sender and purpose.
+    pub(crate) spent: BTreeMap<(usize, &'static str), u64>,
 }
 
 impl Arena {
@@ -117,6 +119,7 @@ impl Arena {
             log: Vec::new(),
             packets: 0,
             bytes: 0,
+            spent: BTreeMap::new(),
         }
     }
 
@@ -297,6 +300,10 @@ impl Arena {
         while let Some((to, bytes)) = member.poll_transmit() {
             self.packets += 1;
             self.bytes += (bytes.len() + HEADERS_BYTES) as u64;
+            let mut headers = HEADERS_BYTES;
+            for (what, bytes) in member.split(&bytes) {
+                self.spend(node, what, bytes + std::mem::take(&mut headers));
+            }
             match self.processes[node].condition {
                 Condition::Blocked => self.processes[node].outbox.push((to, bytes)),
                 _ => self.carry(node, to, bytes),
@@ -316,6 +323,18 @@ impl Arena {
             self.processes[node].wake_at = Some(at);
             self.push(at, What::Wake(node));
         }
+    }
+
+    pub(crate) fn spend(&mut self, node: usize, what: &'static str, bytes: usize) {
+        *self.spent.entry((node, what)).or_default() += bytes as u64;
+    }
+
+    /// How many members each that is not dead believes to work, itself included.
+    pub(crate) fn live_counts(&self) -> impl Iterator<Item = usize> {
+        let there = self.processes.iter();
+        there
+            .filter(|process| process.condition != Condition::Dead)
+            .filter_map(|process| Some(process.member.as_ref()?.live_count()))
     }
 
     pub(crate) fn condition(&self, node: usize) -> Condition {

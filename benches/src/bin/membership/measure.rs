@@ -25,6 +25,10 @@ pub(crate) struct Figures {
     messages: u64,
     bytes: u64,
     node_seconds: f64,
+    /// Bytes by whether their sender was ever faulted, and by purpose.
+    spent: BTreeMap<(bool, &'static str), u64>,
+    /// How many members each believed to work, itself included: sum and count of looks.
+    believed: (u64, u64),
     /// Of this process, for each row that some member has of another.
     row_bytes: f64,
 }
@@ -80,6 +84,31 @@ impl Figures {
         self.node_seconds += (arena.now() - at).as_secs_f64() * arena.nodes() as f64;
     }
 
+    /// Adds what the traffic since [`Arena::spent`] was last cleared was for.
+    pub(crate) fn add_purposes(&mut self, arena: &Arena, faulted: &BTreeSet<usize>) {
+        for ((node, what), bytes) in &arena.spent {
+            let key = (faulted.contains(node), *what);
+            *self.spent.entry(key).or_default() += bytes;
+        }
+    }
+
+    /// Looks at how many members each believes to work.
+    pub(crate) fn look_at_beliefs(&mut self, arena: &Arena) {
+        for live in arena.live_counts() {
+            self.believed.0 += live as u64;
+            self.believed.1 += 1;
+        }
+    }
+
+    fn bytes_for(&self, faulted: bool) -> Value {
+        let of_these = self.spent.iter().filter(|((who, _), _)| *who == faulted);
+        let each = of_these.map(|((_, what), bytes)| {
+            let value = rounded(*bytes as f64 / self.node_seconds);
+            ((*what).to_owned(), json!(value))
+        });
+        Value::Object(each.collect())
+    }
+
     /// The memory that a formed cluster takes, its packets included. `before` is what this process had without it.
     pub(crate) fn measure_memory(&mut self, arena: &Arena, before: u64) {
         let rows = arena.nodes() * (arena.nodes() - 1);
@@ -97,7 +126,7 @@ impl Figures {
             Sorted::new(&self.detect_s),
             Sorted::new(&self.disseminate_s),
         );
-        json!({
+        let mut result = json!({
             "fp": self.fp,
             "fp_healthy": self.fp_healthy,
             "detect_median_s": detect.at(0.5),
@@ -110,7 +139,16 @@ impl Figures {
             "messages_per_node_s": rounded(self.messages as f64 / self.node_seconds),
             "memory_bytes_per_row": rounded(self.row_bytes),
             "bytes_per_node_s": rounded(self.bytes as f64 / self.node_seconds),
-        })
+        });
+        if self.believed.1 > 0 {
+            let believed = self.believed.0 as f64 / self.believed.1 as f64;
+            let bytes = self.bytes as f64 / self.node_seconds;
+            result["believed_live_mean"] = json!(rounded(believed));
+            result["bytes_per_node_s_for_each_believed_live"] = json!(rounded(bytes / believed));
+            result["bytes_sent_by_healthy"] = self.bytes_for(false);
+            result["bytes_sent_by_faulted"] = self.bytes_for(true);
+        }
+        result
     }
 }
 

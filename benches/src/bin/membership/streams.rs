@@ -39,11 +39,13 @@ impl Arena {
         // The other end's operating system connects even if its process does not look.
         self.packets += 3;
         self.bytes += CONNECT_BYTES as u64;
+        self.spend(from, "stream", CONNECT_BYTES);
         if self.condition(to) == Condition::Dead {
             return;
         }
         self.packets += 8;
         self.bytes += (OPENING_BYTES + CLOSE_BYTES) as u64;
+        self.spend(from, "stream", OPENING_BYTES + CLOSE_BYTES);
         let words = Words {
             from,
             to,
@@ -82,7 +84,9 @@ impl Arena {
             .map(|packet| packet.len() + LENGTH_BYTES)
             .sum();
         self.packets += 2;
-        self.bytes += (bytes + LENGTH_BYTES + 2 * HEADERS_BYTES) as u64;
+        let bytes = bytes + LENGTH_BYTES + 2 * HEADERS_BYTES;
+        self.bytes += bytes as u64;
+        self.spend(from, "stream", bytes);
         let said = self.hear(to, from, &packets);
         if !said.is_empty() {
             let answer = Words {

@@ -165,12 +165,15 @@ impl Machine {
 
     /// The first news after a silence go out at once, later ones wait for the interval.
     pub(super) fn arm_gossip(&mut self) {
-        let waiting = !self.broadcasts.is_empty() || self.has_notices_to_send();
-        if waiting && self.timers.get(Timer::Gossip).is_none() {
-            let earliest = self
-                .gossiped_at
-                .map_or(self.now, |at| at + self.config.gossip_interval);
-            self.timers.set(Timer::Gossip, earliest.max(self.now));
+        if self.broadcasts.is_empty() && !self.has_notices_to_send() {
+            return;
+        }
+        let earliest = self
+            .gossiped_at
+            .map_or(self.now, |at| at + self.gossip_pause());
+        let due = earliest.max(self.now);
+        if self.timers.get(Timer::Gossip).is_none_or(|set| due < set) {
+            self.timers.set(Timer::Gossip, due);
         }
     }
 

@@ -66,6 +66,7 @@ impl Machine {
             });
         }
         self.disarm_suspicion(slot);
+        self.note_return(slot, update.claim.state());
         self.table.replace(slot, update, record, self.now);
         if was == State::Unreachable {
             self.unreachable_changed();
@@ -129,10 +130,15 @@ impl Machine {
             member.unknown = update.unknown.clone();
             self.apply_claim(slot, update.incarnation, update.claim.clone());
         } else if update.incarnation == member.incarnation {
+            let known = update.claim.state() == member.state();
+            let confirmed = match &update.claim {
+                Claim::Suspect { accuser } => self.confirm_suspicion(slot, accuser),
+                _ => false,
+            };
             // A suspicion is told to the end: whoever misses it is a whole suspicion late when the verdict comes.
-            if let Claim::Suspect { accuser } = &update.claim {
-                self.confirm_suspicion(slot, accuser);
-            } else if update.claim.state() == member.state() {
+            let to_the_end =
+                matches!(update.claim, Claim::Suspect { .. }) && !self.is_restless(slot);
+            if known && !confirmed && !to_the_end {
                 let allowed = self.config.retransmits(self.live_count());
                 self.broadcasts.heard(Subject::Member(slot), allowed);
             }
@@ -151,7 +157,7 @@ impl Machine {
         if claim.beats(incarnation, &member.claim, member.incarnation) {
             self.apply_claim(slot, incarnation, claim);
         } else {
-            self.confirm_suspicion(slot, accuser);
+            let _known = self.confirm_suspicion(slot, accuser);
         }
         let now = self.now;
         let Some(suspicion) = self
@@ -182,18 +188,20 @@ impl Machine {
             return;
         };
         self.disarm_suspicion(slot);
+        self.note_return(slot, claim.state());
         self.table.set_claim(slot, incarnation, claim, self.now);
         self.sync.view_changed(self.now);
         self.follow_claim(slot, before);
-        let suspect = self
-            .table
-            .get(slot)
-            .is_some_and(|member| member.state() == State::Suspect);
-        if suspect {
-            self.broadcasts.add(Subject::Member(slot), false);
-            self.arm_gossip();
-        } else {
-            self.broadcast(Subject::Member(slot), false);
+        let after = self.table.get(slot).map(|member| member.state());
+        match after {
+            Some(State::Suspect | State::Unreachable) if self.is_restless(slot) => {
+                self.tell_of_the_restless(slot)
+            }
+            Some(State::Suspect) => {
+                self.broadcasts.add(Subject::Member(slot), false);
+                self.arm_gossip();
+            }
+            _ => self.broadcast(Subject::Member(slot), false),
         }
     }
 
@@ -267,16 +275,17 @@ impl Machine {
         }
     }
 
-    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: &NodeName) {
+    /// Counts an accuser of a member that is suspect; true if that was news.
+    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: &NodeName) -> bool {
         let Some(member) = self.table.get_mut(slot) else {
-            return;
+            return false;
         };
         let Some(suspicion) = member.suspicion.as_mut() else {
-            return;
+            return false;
         };
         let before = suspicion.ends_at();
         if !suspicion.confirm(self.now, accuser) {
-            return;
+            return false;
         }
         let after = suspicion.ends_at();
         member.claim = Claim::Suspect {
@@ -287,8 +296,12 @@ impl Machine {
         // One round of gossip: it has to reach some of those who suspect, and the first whose suspicion ends tells everybody.
         let allowed = self.config.retransmits(self.live_count());
         let sent = allowed.saturating_sub(self.config.gossip_fanout as u32);
-        self.broadcasts.add_to(Subject::Member(slot), sent);
+        let restless = self.is_restless(slot);
+        let sent = sent + u32::from(restless);
+        self.broadcasts
+            .add_to(Subject::Member(slot), sent, restless);
         self.arm_gossip();
+        true
     }
 
     /// Others speak of this member: false accusations are refuted, verdicts are final.

@@ -7,6 +7,7 @@ mod merge;
 mod notices;
 mod probing;
 mod receive;
+mod restless;
 mod streams;
 mod sync;
 mod touch;

@@ -304,7 +304,9 @@ impl Machine {
         let incarnation = member.incarnation;
         match member.state() {
             State::Alive => self.apply_claim(probe.slot, incarnation, Claim::Suspect { accuser }),
-            State::Suspect => self.confirm_suspicion(probe.slot, &accuser),
+            State::Suspect => {
+                self.confirm_suspicion(probe.slot, &accuser);
+            }
             State::Unreachable | State::Down(_) => {}
         }
     }

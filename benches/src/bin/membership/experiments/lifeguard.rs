@@ -13,6 +13,8 @@ use crate::measure::{Figures, traffic};
 use crate::systems::System;
 
 const LASTS: Duration = Duration::from_secs(120);
+/// How often it is counted whom the members believe to work.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(plan: &mut Plan) {
     let nodes = plan.nodes;
@@ -70,8 +72,13 @@ impl Cell {
             }
         }
         let before = traffic(&arena);
-        arena.run_until(start + LASTS);
+        arena.spent.clear();
+        while arena.now() < start + LASTS {
+            arena.run_for(LOOKS_EVERY);
+            figures.look_at_beliefs(&arena);
+        }
         figures.count_false_positives(&arena, &faulted);
         figures.add_traffic(&arena, before);
+        figures.add_purposes(&arena, &faulted);
     }
 }

@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use foca::{
-    Config, Foca, Identity, NoCustomBroadcast, Notification, PostcardCodec, Runtime, Timer,
+    Codec, Config, Foca, Header, Identity, Message, NoCustomBroadcast, Notification, PostcardCodec,
+    Runtime, Timer,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -167,6 +168,24 @@ impl Member for FocaMember {
 
     fn poll_news(&mut self) -> Option<News> {
         self.wishes.news.pop_front()
+    }
+
+    fn split(&self, bytes: &[u8]) -> Vec<(&'static str, usize)> {
+        let mut rest = bytes;
+        let header: Header<Id> = PostcardCodec
+            .decode_header(&mut rest)
+            .expect("members understand each other");
+        let kind = match header.message {
+            Message::Ping(_) => "ping",
+            Message::Ack(_) => "ack",
+            Message::PingReq { .. } => "ping-request",
+            Message::IndirectPing { .. } => "relayed-ping",
+            Message::IndirectAck { .. } | Message::ForwardedAck { .. } => "relayed-ack",
+            Message::Announce | Message::TurnUndead => "contact",
+            Message::Feed => "sync-reply",
+            Message::Gossip | Message::Broadcast => "gossip",
+        };
+        vec![(kind, bytes.len() - rest.len()), ("of-members", rest.len())]
     }
 
     fn live_count(&self) -> usize {

@@ -37,6 +37,8 @@ pub(crate) trait Member {
         Vec::new()
     }
     fn poll_news(&mut self) -> Option<News>;
+    /// What the bytes of one of its packets are for.
+    fn split(&self, bytes: &[u8]) -> Vec<(&'static str, usize)>;
     /// How many members it believes to work, itself included.
     fn live_count(&self) -> usize;
 }

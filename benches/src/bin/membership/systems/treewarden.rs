@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use treewarden_cluster::membership::wire::{Body, Packet, PacketWriter};
 use treewarden_cluster::membership::{
-    BootUid, Config, Event, Identity, Machine, MemberInfo, Metadata, NodeId, NodeName, State,
+    BootUid, Claim, Config, Event, Identity, Machine, MemberInfo, Metadata, NodeId, NodeName, State,
 };
 use treewarden_cluster::partition::KeepMajority;
 
@@ -120,6 +121,36 @@ impl Member for TreewardenMember {
                 _ => {}
             }
         }
+    }
+
+    fn split(&self, bytes: &[u8]) -> Vec<(&'static str, usize)> {
+        let packet = Packet::decode(bytes).expect("members understand each other");
+        let kind = match packet.body {
+            Body::Ping { .. } if packet.header.introduce => "contact",
+            Body::Ping { .. } => "ping",
+            Body::Ack { .. } => "ack",
+            Body::PingRequest { .. } => "ping-request",
+            Body::Nack { .. } => "nack",
+            Body::RelayedAck { .. } => "relayed-ack",
+            Body::Gossip => "gossip",
+            Body::SyncRequest { .. } => "sync-request",
+            Body::SyncReply { .. } => "sync-reply",
+        };
+        let mut writer = PacketWriter::new(&packet.header, &packet.body, bytes.len());
+        let mut parts = vec![(kind, bytes.len() - writer.room())];
+        for update in &packet.updates {
+            let room = writer.room();
+            writer.push(update);
+            let what = match (&update.record, &update.claim) {
+                (Some(_), _) => "of-record",
+                (None, Claim::Alive) => "of-alive",
+                (None, Claim::Suspect { .. }) => "of-suspect",
+                (None, Claim::Unreachable { .. }) => "of-unreachable",
+                (None, Claim::Down { .. }) => "of-down",
+            };
+            parts.push((what, room - writer.room()));
+        }
+        parts
     }
 
     fn live_count(&self) -> usize {
