@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod handle;
 mod lease;
+mod log;
 mod run;
 mod seeds;
 mod streams;

@@ -274,17 +274,13 @@ impl<T: DatagramTransport> Shell<T> {
                 view.members.clear();
             }
             Event::LeaseWanted { number, owner } => self.conduct.lease.ask(*number, owner.clone()),
-            Event::PartitionUndecided { reason } => {
-                tracing::warn!(
-                    ?reason,
-                    "the partition policy leaves the unreachable to an operator"
-                )
-            }
-            Event::AnsweredByStreamAlone { id } => {
-                tracing::warn!(member = %id, "it answers over TCP and not over UDP: something between here and there drops datagrams");
-            }
-            Event::Joined { .. } | Event::Refuted { .. } | Event::Paused { .. } => {}
+            Event::Joined { .. }
+            | Event::Refuted { .. }
+            | Event::Paused { .. }
+            | Event::PartitionUndecided { .. }
+            | Event::AnsweredByStreamAlone { .. } => {}
         }
+        super::log::log(&event);
         let _ = self.events.send(event); // nobody may be listening
     }
 
