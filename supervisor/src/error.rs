@@ -82,11 +82,10 @@ pub struct GaveUp {
 
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limit = crate::report::describe(self.limit);
         write!(
             f,
-            "{limit}; the last to fail was {} ({})",
-            self.child, self.reason
+            "{}; the last to fail was {} ({})",
+            self.limit, self.child, self.reason
         )
     }
 }

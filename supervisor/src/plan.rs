@@ -168,21 +168,19 @@ impl Phase {
 
 /// Stops a child. `false`: the tree knows no such child, so that nothing was stopped that the plan wanted to be.
 async fn stop_child(tree: &Tree, path: &str) -> bool {
-    let stopped = match path.rsplit_once('/') {
-        None => tree.terminate_child(path).await,
-        Some((parent, id)) => match tree.supervisor(parent) {
-            Ok(parent) => parent.terminate_child(id).await,
-            Err(error) => {
-                tracing::warn!(path, %error, "the shutdown plan names a child that is not there");
-                return false;
-            }
-        },
+    let (parent, id) = match path.rsplit_once('/') {
+        None => (Ok(tree.clone()), path),
+        Some((parent, id)) => (tree.supervisor(parent), id),
+    };
+    let stopped = match parent {
+        Ok(parent) => parent.terminate_child(id).await,
+        Err(_) => Err(CallError::NotFound),
     };
     match stopped {
         // The supervisor ends, and its children with it.
         Ok(()) | Err(CallError::ShuttingDown) => true,
         Err(error) => {
-            tracing::warn!(path, %error, "the shutdown plan names a child that is not there");
+            tracing::warn!(path, %error, "a child that the shutdown plan names was not stopped");
             false
         }
     }

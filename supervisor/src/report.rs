@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use treewarden_runtime::{ExitReason, Suspect};
 
-use crate::machine::{Limit, Mark, Report};
+use crate::machine::{Mark, Report};
 use crate::sync::MutexExt;
 
 /// How many events a subscriber can be behind before it misses some.
@@ -72,7 +72,6 @@ impl fmt::Display for TreeEvent {
             }
             Report::Overran { overrun, .. } => write!(f, "{overrun}"),
             Report::Escalated { limit, reason, .. } => {
-                let limit = describe(*limit);
                 write!(
                     f,
                     "was restarted too often: {limit}; its supervisor gives up; last: {reason}"
@@ -277,15 +276,6 @@ impl TreeLog {
                 .map(|watch| watch.ended_badly.clone())
                 .unwrap_or_default(),
         }
-    }
-}
-
-/// What a limit says when it is exceeded.
-pub(crate) fn describe(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Intensity => "more restarts than the intensity allows",
-        Limit::Consecutive => "more failures in a row than the backoff allows",
-        Limit::Time => "failures for longer than the backoff allows",
     }
 }
 

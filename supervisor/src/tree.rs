@@ -75,10 +75,11 @@ impl Tree {
 
     /// A whole path without what leads here.
     fn below<'p>(&self, path: &'p str) -> &'p str {
-        let below = path.strip_prefix(&*self.node.path);
-        below
-            .and_then(|below| below.strip_prefix('/'))
-            .unwrap_or(path)
+        match path.strip_prefix(&*self.node.path) {
+            Some("") => "",
+            Some(below) => below.strip_prefix('/').unwrap_or(path),
+            None => path,
+        }
     }
 
     /// A supervisor below, by the ids that lead to it, or by its whole path.

@@ -140,7 +140,8 @@ async fn look_ups_name_what_they_found_instead() {
     ));
     assert!(tree.supervisor("/app/sub").is_ok(), "as logs name it");
     assert!(tree.actor::<Order>("/app/a").is_ok(), "as logs name it");
-    assert!(tree.actor::<Order>("/app").is_err());
+    assert!(tree.supervisor("/app").is_ok() && tree.actor::<Order>("/app").is_err());
+    assert!(tree.supervisor("/apps").is_err());
     let error = tree.actor::<String>("a").expect_err("it takes orders");
     assert!(error.to_string().contains("common::Order"), "{error}");
     let error = tree.actor::<Order>("sub").expect_err("it is no actor");

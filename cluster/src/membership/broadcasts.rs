@@ -63,16 +63,19 @@ impl Broadcasts {
 
     /// Queues news of which the first `sent` transmissions count as done. A record that was waiting stays part of them, and then none does.
     pub(super) fn add_briefly(&mut self, subject: Subject, sent: u32) {
-        let with_record = self.remove(subject);
-        let sent = if with_record { 0 } else { sent };
-        self.put_as_if_sent(subject, sent, with_record, false);
+        self.add_in_part(subject, sent, false);
     }
 
     /// The same for news that nobody waits for, unless a record was waiting.
     pub(super) fn add_unhurried(&mut self, subject: Subject, sent: u32) {
-        let with_record = self.remove(subject);
-        let sent = if with_record { 0 } else { sent };
-        self.put_as_if_sent(subject, sent, with_record, !with_record);
+        self.add_in_part(subject, sent, true);
+    }
+
+    fn add_in_part(&mut self, subject: Subject, sent: u32, unhurried: bool) {
+        match self.remove(subject) {
+            true => self.put_as_if_sent(subject, 0, true, false),
+            false => self.put_as_if_sent(subject, sent, false, unhurried),
+        }
     }
 
     /// Whether nobody waits for any of these news.

@@ -420,10 +420,9 @@ async fn what_is_no_frame_or_has_no_place_ends_the_link_is_counted_and_the_next_
     assert!(works_again(&r).await.is_empty(), "nothing was handled");
 }
 
-#[tokio::test]
-async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_counted() {
-    let world = World::default();
-    let short = Spec {
+/// A node that gives a frame 300 ms from its first byte to its last.
+fn who_waits_for_no_frame() -> Spec {
+    Spec {
         config: LinkConfig {
             frame_timeout: Duration::from_millis(300),
             // No byte comes so late.
@@ -431,9 +430,23 @@ async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_
             ..Spec::default().config
         },
         ..Spec::default()
-    };
+    }
+}
+
+/// Says it byte by byte, in real time: what is looked at is a socket.
+async fn trickle(to: &broadcast::Sender<Vec<u8>>, bytes: Vec<u8>) {
+    for byte in bytes {
+        // Nobody listens once the link is closed.
+        let _ = to.send(vec![byte]);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_counted() {
+    let world = World::default();
     let a = Node::start(&world, "a").await;
-    let b = Node::start_with(&world, id("b", 1), short).await;
+    let b = Node::start_with(&world, id("b", 1), who_waits_for_no_frame()).await;
     b.expose("r", Recorder::default());
     let tap = Tap::on(&b).await;
     let r = a.remote(&b, "r");
@@ -442,15 +455,8 @@ async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_
         channel: 0,
         payload: &[0; FRAME_BYTES_MAX / 2],
     });
-    let trickle = async {
-        for byte in frame {
-            // Nobody listens once the link is closed.
-            let _ = tap.others.send(vec![byte]);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
-        () = trickle => panic!("the frame is whole"),
+        () = trickle(&tap.others, frame) => panic!("the frame is whole"),
         () = until(|| b.count(LinkCount::FramesTooSlow) == 1) => {}
     }
     until(|| b.count(LinkCount::LinksLost) == 1).await;
@@ -462,16 +468,7 @@ async fn a_member_that_trickles_a_frame_is_cut_off_when_its_time_is_over_and_is_
 #[tokio::test]
 async fn a_member_that_trickles_an_answer_is_hung_up_on_when_its_time_is_over_and_is_counted() {
     let world = World::default();
-    let short = Spec {
-        config: LinkConfig {
-            frame_timeout: Duration::from_millis(300),
-            // No byte comes so late.
-            silence_max: Duration::from_secs(600),
-            ..Spec::default().config
-        },
-        ..Spec::default()
-    };
-    let a = Node::start_with(&world, id("a", 1), short).await;
+    let a = Node::start_with(&world, id("a", 1), who_waits_for_no_frame()).await;
     let b = Node::start(&world, "b").await;
     b.expose("r", Recorder::default());
     let tap = Tap::on(&b).await;
@@ -481,20 +478,13 @@ async fn a_member_that_trickles_an_answer_is_hung_up_on_when_its_time_is_over_an
         number: u64::MAX,
         payload: &[0; FRAME_BYTES_MAX / 2],
     });
-    let trickle = async {
-        for byte in frame {
-            // Nobody listens once the link is closed.
-            let _ = tap.to_dialer.send(vec![byte]);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
         biased;
         // It is on its way before the first byte of that frame.
         held = r.ask(Msg::Hold) => {
             assert_eq!(held, Err(AskError::Disconnected.into()), "who waits on that link is told");
         }
-        () = trickle => panic!("the frame is whole"),
+        () = trickle(&tap.to_dialer, frame) => panic!("the frame is whole"),
     }
     until(|| a.count(LinkCount::FramesTooSlow) == 1).await;
     until(|| a.count(LinkCount::LinksLost) == 1).await;

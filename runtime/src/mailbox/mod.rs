@@ -5,7 +5,7 @@
 //! | `answer` | the slot that the answer of an ask goes through; unsafe code |
 //! | `config` | [`Mailbox`]: capacity, weight and policy, as the user says them |
 //! | `policy` | [`Overflow`], [`OverflowPolicy`]: what a full mailbox does |
-//! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use |
+//! | `queue` | `Queue` and `Consumer`: the interface that the run loop and the references use; one unsafe read |
 //! | `fifo/` | the block-linked queue without locks, for all that is first in, first out; unsafe code |
 //! | `locked` | the queue behind a lock, for the rest |
 //! | `place` | where its consumer looks at a message; unsafe code |

@@ -176,6 +176,17 @@ pub enum Limit {
     Time,
 }
 
+impl fmt::Display for Limit {
+    /// What has happened when it is exceeded.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Intensity => "more restarts than the intensity allows",
+            Limit::Consecutive => "more failures in a row than the backoff allows",
+            Limit::Time => "failures for longer than the backoff allows",
+        })
+    }
+}
+
 /// What a call achieved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {

@@ -153,7 +153,7 @@ impl<H, R: Reason> Machine<H, R> {
     ///
     /// If the id is taken or the combination of settings makes no sense; nothing was added.
     pub fn add(&mut self, spec: ChildSpec, handle: H) -> Result<ChildKey, SpecError> {
-        self.check(&spec)?;
+        spec.check(self.flags.auto_shutdown)?;
         let id = spec.id.clone();
         self.children
             .push(spec, handle)

@@ -17,7 +17,7 @@ use crate::membership::table::Slot;
 const RETURNS: u8 = 2;
 /// Who is left in peace for so many probe intervals begins anew.
 const CALM_INTERVALS: u32 = 60;
-/// Of the rounds of gossip that are made for other news, every so many-th is made for news of the restless alone.
+/// Where nothing else is to be told, rounds of gossip are so many times as far apart.
 const UNHURRIED_ROUNDS: u32 = 5;
 
 impl Machine {
